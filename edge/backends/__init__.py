@@ -1,0 +1,70 @@
+"""What runs an engine. The port, and the opener.
+
+A backend opens an engine for one picture size; the `Session` it gives belongs to one stream and is used by the live
+thread alone. A session computes asynchronously: `start` hands over a picture and returns, `wait` says whether the
+result is there by a deadline, `result` gives it. Recurrent state lives inside the session and advances with each
+computed frame, whether or not its result was shown. A plugin is a module of this folder with
+
+    def open_backend(threads: int) -> Backend: ...
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Protocol
+
+from edge import plugins
+from edge.catalog import Engine
+from edge.frame import EngineId, Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a session is opened for: the size of the region's box, and the sample depth."""
+
+    height: int
+    width: int
+    bits: int
+
+    @property
+    def full_scale(self) -> int:
+        return (1 << self.bits) - 1
+
+
+class Session(Protocol):
+    """One open engine with one stream's state. Owned by the live thread."""
+
+    @property
+    def id(self) -> EngineId: ...
+
+    @property
+    def shape(self) -> Shape: ...
+
+    def start(self, grey: Pixels, strength: float) -> None:
+        """Copy a grey picture of the session's shape in and begin to compute. Raises EngineFault."""
+        ...
+
+    def wait(self, timeout_ns: int) -> bool:
+        """True once nothing is being computed; waits at most that long."""
+        ...
+
+    def result(self) -> Pixels:
+        """The last picture, same shape and type; valid until the next `start`. Raises EngineFault."""
+        ...
+
+    def forget(self) -> None:
+        """The next frame starts without a past."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Backend(Protocol):
+    def open(self, engine: Engine, shape: Shape) -> Session:
+        """Load, compile and warm up. Slow: never called from the live thread. Raises EngineRefused."""
+        ...
+
+
+def open_backend(kind: str, threads: int) -> Backend:
+    return plugins.load(sys.modules[__name__], kind).open_backend(threads)

@@ -1,0 +1,45 @@
+"""The error tree. Each class says who must act, so that a catcher never has to guess.
+
+    LimpidError
+    ├── ConfigError        the operator: the configuration or a command line is wrong; nothing was started
+    ├── BadFrame           nobody: one message is malformed; it is dropped and counted
+    ├── EngineRefused      the engine's maker: this engine may not be opened; the last good one stays
+    ├── EngineFault        the pipeline: this frame's result is unusable; the original is shown
+    └── SourceUnavailable  the integrator: the frames cannot be reached now; wait and try again
+"""
+
+from __future__ import annotations
+
+
+class LimpidError(Exception):
+    """Root of everything Limpid raises on purpose."""
+
+
+class ConfigError(LimpidError):
+    """The operator must act: a setting is wrong. Raised before anything is started."""
+
+
+class BadFrame(LimpidError):  # noqa: N818 - named for what it is, not for being an error
+    """One message cannot be a frame. It is dropped and counted under `reason`; the stream goes on."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class EngineRefused(LimpidError):  # noqa: N818
+    """An engine folder is damaged, altered or not for this contract. It is never opened."""
+
+
+class EngineFault(LimpidError):  # noqa: N818
+    """An open engine gave no usable result for one frame: the original goes out instead."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class SourceUnavailable(LimpidError):  # noqa: N818
+    """The source of frames is not there (camera unplugged, server down). Worth trying again."""

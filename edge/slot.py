@@ -1,0 +1,82 @@
+"""The two hand-offs between threads, both bounded, both counting what they let go.
+
+`Latest` holds one item per stream: newest wins, so lag can never grow. `Ring` remembers the last seconds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Latest(Generic[T]):
+    """The newest item of each key. `put` never blocks; `take` gives the key that has waited longest.
+
+    Written by a source's receive thread, taken by the live thread.
+    """
+
+    def __init__(self, on_superseded: Callable[[T], None] = lambda _item: None) -> None:
+        self._items: OrderedDict[str, T] = OrderedDict()
+        self._ready = threading.Condition()
+        self._on_superseded = on_superseded
+        self._closed = False
+
+    def put(self, key: str, item: T) -> None:
+        with self._ready:
+            # An item keeps its stream's turn: replacing it must not send the stream to the back of the queue.
+            superseded = self._items.get(key)
+            self._items[key] = item
+            self._ready.notify()
+        if superseded is not None:
+            self._on_superseded(superseded)
+
+    def take(self, timeout_s: float) -> T | None:
+        """The newest item of the longest-waiting key, or None when nothing came in time."""
+        with self._ready:
+            if not self._items and not self._closed:
+                self._ready.wait(timeout_s)
+            if not self._items:
+                return None
+            _, item = self._items.popitem(last=False)
+            return item
+
+    def close(self) -> None:
+        """Wake whoever waits: nothing more will come."""
+        with self._ready:
+            self._closed = True
+            self._ready.notify_all()
+
+
+class Ring(Generic[T]):
+    """The last items, bounded by count and by bytes; the oldest goes first.
+
+    Written by the live thread; any other thread takes a `snapshot()`, which copies references, not pixels.
+    """
+
+    def __init__(self, max_items: int, max_bytes: int, size_of: Callable[[T], int]) -> None:
+        self._items: deque[T] = deque()
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._size_of = size_of
+        self._lock = threading.Lock()
+        self.bytes = 0
+        self.forgotten = 0
+
+    def add(self, item: T) -> None:
+        with self._lock:
+            self._items.append(item)
+            self.bytes += self._size_of(item)
+            while self._items and (len(self._items) > self._max_items or self.bytes > self._max_bytes):
+                self.bytes -= self._size_of(self._items.popleft())
+                self.forgotten += 1
+
+    def snapshot(self) -> list[T]:
+        with self._lock:
+            return list(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
