@@ -63,7 +63,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     live: Live = Live()
     engines: Engines = Engines()
     sockets: Sockets = Sockets()
-    source: dict[str, dict[str, Any]] = {"zeromq": {}}
+    source: dict[str, dict[str, Any]] = msgspec.field(default_factory=lambda: {"zeromq": {}})
     display: dict[str, dict[str, Any]] = {}  # displays beside the publisher
 
 

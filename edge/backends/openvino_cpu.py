@@ -1,0 +1,217 @@
+"""INT8 engines on the CPU, by OpenVINO: the embedded default. The only door to the library `openvino`.
+
+Conversion between the frame's integers and the contract's floats is compiled into the model, so a picture is copied
+once on its way in and not at all on its way out. Recurrent state ping-pongs between two tensors and is never copied.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+from openvino.preprocess import PrePostProcessor
+
+from edge.backends import Shape
+from edge.catalog import Engine
+from edge.clock import MS
+from edge.errors import EngineFault, EngineRefused
+from edge.frame import EngineId, Pixels
+
+WARM_UPS = 5
+
+
+def open_backend(threads: int) -> OpenVinoCpu:
+    return OpenVinoCpu(threads)
+
+
+class OpenVinoCpu:
+    def __init__(self, threads: int) -> None:
+        self._core = ov.Core()
+        self._threads = threads or len(os.sched_getaffinity(0))
+
+    @property
+    def version(self) -> str:
+        return ov.get_version()
+
+    def open(self, engine: Engine, shape: Shape) -> OpenVinoSession:
+        model = self._read(engine)
+        padded = _padded(shape, engine.manifest.multiple)
+        try:
+            compiled = self._compile(engine, model, padded)
+            session = OpenVinoSession(engine, compiled, shape, padded)
+            session.warm_up()
+        except (RuntimeError, EngineFault) as error:
+            raise EngineRefused(f"{engine.manifest.name} at {shape.width}x{shape.height}: {_first_line(error)}") from error
+        return session
+
+    def _read(self, engine: Engine) -> ov.Model:
+        try:
+            model = self._core.read_model(engine.read_model(), b"")
+        except RuntimeError as error:
+            raise EngineRefused(f"{engine.manifest.name}: not a readable model: {_first_line(error)}") from error
+        _check_ports(engine, "input", [port.get_any_name() for port in model.inputs], engine.manifest.inputs)
+        _check_ports(engine, "output", [port.get_any_name() for port in model.outputs], engine.manifest.outputs)
+        return model
+
+    def _compile(self, engine: Engine, model: ov.Model, padded: Shape) -> ov.CompiledModel:
+        sizes: dict[Any, Any] = {"frame": [1, 1, padded.height, padded.width]}
+        sizes |= {f"{s.name}_in": list(s.resolve(padded.height, padded.width)) for s in engine.manifest.state}
+        model.reshape(sizes)
+        _check_shapes(engine, model, padded)
+        _add_finite_check(model)
+        integer = ov.Type.u8 if padded.bits == 8 else ov.Type.u16
+        steps = PrePostProcessor(model)
+        steps.input("frame").tensor().set_element_type(integer)
+        steps.output("enhanced").tensor().set_element_type(integer)
+        settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": 1,
+            "INFERENCE_PRECISION_HINT": "f32",  # the float parts carry the picture: bf16 would round it
+            "INFERENCE_NUM_THREADS": self._threads,
+        }
+        return self._core.compile_model(steps.build(), "CPU", settings)
+
+
+class OpenVinoSession:
+    """One compiled engine with one stream's recurrent state. Used by the live thread alone once it is open."""
+
+    def __init__(self, engine: Engine, compiled: ov.CompiledModel, shape: Shape, padded: Shape) -> None:
+        manifest = engine.manifest
+        self.id = EngineId(manifest.name, manifest.sha256, "openvino_cpu", manifest.precision)
+        self.shape = shape
+        dtype = np.uint8 if shape.bits == 8 else np.uint16
+        # Both requests share all memory but the state: what one writes the other reads.
+        self._requests = [compiled.create_infer_request(), compiled.create_infer_request()]
+        self._frame = np.zeros((padded.height, padded.width), dtype)
+        self._enhanced = np.zeros((padded.height, padded.width), dtype)
+        self._strength = np.zeros((), np.float32)
+        self._states = [self._state_pair(s.resolve(padded.height, padded.width)) for s in manifest.state]
+        for turn, request in enumerate(self._requests):
+            self._bind(request, turn, [s.name for s in manifest.state])
+        self._turn = 0
+        self._running: ov.InferRequest | None = None
+        self._fresh = True
+        self._fault: EngineFault | None = None
+
+    @staticmethod
+    def _state_pair(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+
+    def _bind(self, request: ov.InferRequest, turn: int, states: list[str]) -> None:
+        request.set_tensor("frame", ov.Tensor(self._frame[None, None], shared_memory=True))
+        request.set_tensor("full_scale", ov.Tensor(np.array(self.shape.full_scale, np.float32)))
+        request.set_tensor("strength", ov.Tensor(self._strength, shared_memory=True))
+        request.set_tensor("enhanced", ov.Tensor(self._enhanced[None, None], shared_memory=True))
+        for name, pair in zip(states, self._states, strict=True):
+            request.set_tensor(f"{name}_in", ov.Tensor(pair[turn], shared_memory=True))
+            request.set_tensor(f"{name}_out", ov.Tensor(pair[1 - turn], shared_memory=True))
+
+    def warm_up(self) -> None:
+        """First runs allocate and fault pages in; they must not be a patient's."""
+        grey = np.zeros((self.shape.height, self.shape.width), self._frame.dtype)
+        for _ in range(WARM_UPS):
+            self.start(grey, 1.0)
+            if not self.wait(30_000 * MS):
+                raise EngineFault("hung", "no result in 30 s")
+            self.result()
+        self.forget()
+
+    def start(self, grey: Pixels, strength: float) -> None:
+        if self._running is not None:
+            raise EngineFault("busy", "still computing")
+        if grey.shape != (self.shape.height, self.shape.width):
+            raise EngineFault("shape", f"picture {grey.shape} for a session of {self.shape}")
+        self._copy_in(grey)
+        self._strength[...] = strength
+        if self._fresh:
+            for pair in self._states:
+                pair[self._turn].fill(0)
+        self._fresh = False
+        self._fault = None
+        self._running = self._requests[self._turn]
+        self._turn = 1 - self._turn
+        self._running.start_async()
+
+    def _copy_in(self, grey: Pixels) -> None:
+        height, width = grey.shape
+        self._frame[:height, :width] = grey
+        # Padding repeats the edge, so that no made-up border bleeds in.
+        self._frame[:height, width:] = grey[:, -1:]
+        self._frame[height:] = self._frame[height - 1]
+
+    def wait(self, timeout_ns: int) -> bool:
+        if self._running is None:
+            return True
+        try:
+            if not _finished(self._running, timeout_ns):
+                return False
+        except RuntimeError as error:
+            self._fault = EngineFault("raised", _first_line(error))
+        self._check_finite(self._running)
+        self._running = None
+        return True
+
+    def _check_finite(self, request: ov.InferRequest) -> None:
+        if self._fault is None and not np.isfinite(request.get_tensor("finite_check").data).all():
+            self._fault = EngineFault("not-finite", "the result holds NaN or infinity")
+
+    def result(self) -> Pixels:
+        if self._running is not None:
+            raise EngineFault("busy", "still computing")
+        if self._fault is not None:
+            raise self._fault
+        return self._enhanced[: self.shape.height, : self.shape.width]
+
+    def forget(self) -> None:
+        self._fresh = True
+
+    def close(self) -> None:
+        self._requests.clear()
+
+
+def _finished(request: ov.InferRequest, timeout_ns: int) -> bool:
+    """`wait_for` counts whole milliseconds: wait for them, then look again for the rest of the last one."""
+    if request.wait_for(timeout_ns // MS):
+        return True
+    until = time.monotonic_ns() + timeout_ns % MS
+    while time.monotonic_ns() < until:
+        if request.wait_for(0):
+            return True
+    return False
+
+
+def _padded(shape: Shape, multiple: int) -> Shape:
+    return Shape(-(-shape.height // multiple) * multiple, -(-shape.width // multiple) * multiple, shape.bits)
+
+
+def _add_finite_check(model: ov.Model) -> None:
+    """One more output: a sum that is finite exactly when the picture is. Integers could not tell us."""
+    enhanced = model.output("enhanced").get_node().input_value(0)
+    total = ops.reduce_sum(enhanced, np.array([0, 1, 2, 3]), keep_dims=False)
+    total.output(0).set_names({"finite_check"})
+    model.add_outputs([total.output(0)])
+
+
+def _check_ports(engine: Engine, what: str, found: list[str], wanted: set[str]) -> None:
+    if set(found) != wanted:
+        raise EngineRefused(
+            f"{engine.manifest.name}: {what}s {', '.join(sorted(found))} where the manifest has {', '.join(sorted(wanted))}"
+        )
+
+
+def _check_shapes(engine: Engine, model: ov.Model, padded: Shape) -> None:
+    wanted = {"enhanced": (1, 1, padded.height, padded.width)}
+    wanted |= {f"{s.name}_out": s.resolve(padded.height, padded.width) for s in engine.manifest.state}
+    for name, shape in wanted.items():
+        found = model.output(name).get_partial_shape()
+        if found.is_dynamic or tuple(found.to_shape()) != shape:
+            raise EngineRefused(f"{engine.manifest.name}: output {name} is {found}, not {list(shape)}")
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__)[:200]

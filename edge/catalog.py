@@ -1,0 +1,162 @@
+"""Engines on disk: find them, check them, choose the variant. Nothing here runs one.
+
+An engine is a folder with a `manifest.toml` and an ONNX file. The contract (number 1) is the file's signature:
+
+    inputs    frame       float [1, 1, h, w]   levels 0..full_scale
+              full_scale  float []             255, 1023 .. 65535
+              strength    float []             0..1
+              NAME_in     float                recurrent state, zeros where there is no past
+    outputs   enhanced    float [1, 1, h, w]   whole levels 0..full_scale
+              NAME_out    float                the state for the next frame
+
+so a backend needs to know nothing of what an engine does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from edge.config import parse_section, tomllib
+from edge.errors import ConfigError, EngineRefused
+
+CONTRACT = 1
+SIZES = ("large", "medium", "small")
+Dim = Annotated[str, msgspec.Meta(pattern=r"^[hw](/[0-9]+)?$")]
+
+
+class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One recurrent tensor. Its shape may depend on the picture's: "h", "w/4"."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*$")]
+    shape: tuple[int | Dim, ...]
+
+    def resolve(self, height: int, width: int) -> tuple[int, ...]:
+        return tuple(_resolve(dim, height, width) for dim in self.shape)
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    contract: int
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,47}$")]
+    family: str
+    size: Literal["large", "medium", "small"]
+    version: str
+    task: str
+    modalities: tuple[Literal["ultrasound", "fluoroscopy", "unknown"], ...]
+    model: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]+$")]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    precision: Literal["int8", "fp16", "fp32"]
+    multiple: Annotated[int, msgspec.Meta(ge=1, le=64)]  # sides of the picture are padded to a multiple of this
+    kmac_per_px: float
+    licence: str
+    limits: str
+    state: tuple[State, ...] = ()
+
+    @property
+    def inputs(self) -> set[str]:
+        return {"frame", "full_scale", "strength", *(f"{s.name}_in" for s in self.state)}
+
+    @property
+    def outputs(self) -> set[str]:
+        return {"enhanced", *(f"{s.name}_out" for s in self.state)}
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A manifest that was read, and where it lies. Its model is checked at each opening, not here."""
+
+    manifest: Manifest
+    folder: Path
+
+    @property
+    def model_path(self) -> Path:
+        return self.folder / self.manifest.model
+
+    def read_model(self) -> bytes:
+        """The model's bytes, exactly those the manifest vouches for."""
+        try:
+            model = self.model_path.read_bytes()
+        except OSError as error:
+            raise EngineRefused(f"{self.manifest.name}: {self.model_path}: {error.strerror}") from error
+        found = hashlib.sha256(model).hexdigest()
+        if found != self.manifest.sha256:
+            raise EngineRefused(
+                f"{self.manifest.name}: {self.manifest.model} is damaged or altered "
+                f"(sha256 {found[:12]}…, the manifest says {self.manifest.sha256[:12]}…)"
+            )
+        return model
+
+
+def read_engine(folder: Path) -> Engine:
+    path = folder / "manifest.toml"
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_section(tree, Manifest, "")
+    except OSError as error:
+        raise EngineRefused(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ConfigError) as error:
+        raise EngineRefused(f"{path}: {error}") from error
+    if manifest.contract != CONTRACT:
+        raise EngineRefused(f"{manifest.name}: made for contract {manifest.contract}, this daemon has {CONTRACT}")
+    return Engine(manifest, folder)
+
+
+class Catalog:
+    """Every engine found, and every folder refused with its reason."""
+
+    def __init__(self, folders: Iterable[Path]) -> None:
+        self.engines: dict[str, Engine] = {}
+        self.refused: dict[str, str] = {}
+        for folder in folders:
+            for home in sorted(path.parent for path in folder.glob("*/manifest.toml")):
+                self._admit(home)
+
+    def _admit(self, home: Path) -> None:
+        try:
+            engine = read_engine(home)
+        except EngineRefused as error:
+            self.refused[str(home)] = str(error)
+            return
+        self.engines.setdefault(engine.manifest.name, engine)  # earlier folders win
+
+    @property
+    def families(self) -> list[str]:
+        return sorted({engine.manifest.family for engine in self.engines.values()})
+
+    def family(self, name: str, modality: str) -> dict[str, Engine]:
+        """Size -> engine, for one family and modality; empty where there is none."""
+        fitting = [
+            engine
+            for engine in self.engines.values()
+            if engine.manifest.family == name and modality in engine.manifest.modalities
+        ]
+        return {engine.manifest.size: engine for engine in fitting}
+
+
+def shipped_folder() -> Path:
+    """The engines that came with the package: beside it in a checkout, under share/ when installed."""
+    checkout = Path(__file__).resolve().parent.parent / "engines"
+    return checkout if checkout.is_dir() else Path(sys.prefix) / "share" / "limpid" / "engines"
+
+
+def open_catalog(folders: Iterable[str]) -> Catalog:
+    own = [Path(folder).expanduser() for folder in folders]
+    for folder in own:
+        if not folder.is_dir():
+            raise ConfigError(f"[engines] folders: {folder} is not a folder")
+    return Catalog([*own, shipped_folder()])
+
+
+def _resolve(dim: int | str, height: int, width: int) -> int:
+    if isinstance(dim, int):
+        return dim
+    match = re.fullmatch(r"([hw])(?:/([0-9]+))?", dim)
+    assert match is not None, dim  # the manifest's pattern has checked it
+    return (height if match[1] == "h" else width) // int(match[2] or 1)
