@@ -41,6 +41,11 @@ class Session(Protocol):
     @property
     def shape(self) -> Shape: ...
 
+    @property
+    def took_ns(self) -> int:
+        """How long the last finished computation took."""
+        ...
+
     def start(self, grey: Pixels, strength: float) -> None:
         """Copy a grey picture of the session's shape in and begin to compute. Raises EngineFault."""
         ...
@@ -61,8 +66,8 @@ class Session(Protocol):
 
 
 class Backend(Protocol):
-    def open(self, engine: Engine, shape: Shape) -> Session:
-        """Load, compile and warm up. Slow: never called from the live thread. Raises EngineRefused."""
+    def open(self, engine: Engine | None, shape: Shape) -> Session:
+        """Load, compile and warm up (only `classical` needs no engine). Slow: never called from the live thread. Raises EngineRefused."""
         ...
 
 

@@ -37,7 +37,9 @@ class OpenVinoCpu:
     def version(self) -> str:
         return ov.get_version()
 
-    def open(self, engine: Engine, shape: Shape) -> OpenVinoSession:
+    def open(self, engine: Engine | None, shape: Shape) -> OpenVinoSession:
+        if engine is None:
+            raise EngineRefused("openvino_cpu runs engines; none was given")
         model = self._read(engine)
         padded = _padded(shape, engine.manifest.multiple)
         try:
@@ -96,6 +98,7 @@ class OpenVinoSession:
         self._running: ov.InferRequest | None = None
         self._fresh = True
         self._fault: EngineFault | None = None
+        self.took_ns = 0
 
     @staticmethod
     def _state_pair(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -151,6 +154,7 @@ class OpenVinoSession:
                 return False
         except RuntimeError as error:
             self._fault = EngineFault("raised", _first_line(error))
+        self.took_ns = int(self._running.latency * MS)
         self._check_finite(self._running)
         self._running = None
         return True

@@ -1,0 +1,200 @@
+"""Builds the live process, runs it, takes it down in reverse: one visible script.
+
+    thread     runs                       owns
+    main       this script                signals, build-up and take-down
+    receive    intake.Intake.run          the source; puts frames into the inbox
+    live       pipeline.Live.run          lanes, sessions, the displays' sockets, the ring of recent pictures
+    survey     survey.Survey.run          region trackers, opening engines
+    control    control.ControlSocket.run  the control socket; writes wishes
+    events     health.Events              the log and the event socket
+    watchdog   health.Watchdog            ends the process when live or an engine hangs
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import zmq
+
+from edge import __version__
+from edge.backends import Backend, open_backend
+from edge.catalog import open_catalog
+from edge.clock import SECOND, MonotonicClock
+from edge.config import Config
+from edge.control import ControlSocket, Desk, EventSocket
+from edge.displays import Display, open_display
+from edge.displays.publish import Options as PublishOptions
+from edge.displays.publish import Publisher
+from edge.health import Events, Vitals, Watchdog, notify, percentiles
+from edge.intake import Intake
+from edge.pipeline import Live
+from edge.shared import Shared
+from edge.sources import open_source
+from edge.survey import Survey
+from edge.wishes import Wish, Wishes
+
+TAKE_DOWN_S = 1.5  # after this the process ends as it is: nothing it holds is worth a hung stop
+THREAD_CRASHED = 70
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The live process, built and not yet running."""
+
+    shared: Shared
+    intake: Intake
+    survey: Survey
+    live: Live
+    control: ControlSocket
+    watchdog: Watchdog
+
+
+def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int], Backend] = open_backend) -> int:
+    """The live process, from nothing to nothing. Gives its exit status."""
+    faulthandler.enable()
+    _stop_on_signals(stop)
+    crashed = threading.Event()
+    with ExitStack() as down:
+        parts = build(config, down, backend)
+        _quiet_collector()
+        threads = [
+            _thread("receive", parts.intake.run, stop, crashed),
+            _thread("survey", parts.survey.run, stop, crashed),
+            _thread("control", parts.control.run, stop, crashed),
+            _thread("live", parts.live.run, stop, crashed),
+        ]
+        for thread in threads:
+            thread.start()
+        parts.watchdog.start()
+        parts.shared.events.emit("live.ready", version=__version__, pid=os.getpid())
+        notify("READY=1")
+        stop.wait()
+        notify("STOPPING=1")
+        parts.shared.events.emit("live.stopping")
+        _end_anyway_after(TAKE_DOWN_S, THREAD_CRASHED if crashed.is_set() else 0)
+        for thread in reversed(threads):
+            thread.join()
+    return THREAD_CRASHED if crashed.is_set() else 0
+
+
+def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend]) -> Parts:
+    """Make everything, in the order in which it depends on each other; `down` undoes it in reverse."""
+    context = zmq.Context.instance()
+    clock = MonotonicClock()
+    events = Events(clock)
+    down.callback(events.close)
+    event_socket = EventSocket(config.sockets.events, context)
+    down.callback(event_socket.close)
+    events.listen(event_socket.publish)
+    events.start()
+    live_settings = config.live
+    shared = Shared(
+        config, clock, events, Vitals(clock), Wishes(Wish(strength=live_settings.strength_percent / 100))
+    )
+    catalog = open_catalog(config.engines.folders)
+    for folder, reason in catalog.refused.items():
+        events.emit("engine.refused", folder=folder, reason=reason)
+    ((kind, options),) = config.source.items()
+    source = open_source(kind, options, clock)
+    down.callback(source.close)
+    intake = Intake(source, clock, events, live_settings.max_streams)
+    displays: list[Display] = [Publisher(PublishOptions(bind=config.sockets.pictures), context)]
+    displays += [open_display(kind, options) for kind, options in config.display.items()]
+    for display in displays:
+        down.callback(display.close)
+    survey = Survey(catalog, config.engines, events, backend)
+    survey.load_backends()
+    live = Live(shared, intake.inbox, intake.tally, displays, lambda look: survey.inbox.put(look.frame.stream, look))
+    down.callback(live.close)
+    desk = Desk(shared.wishes, catalog, lambda: status(shared, intake, live))
+    control = ControlSocket(config.sockets.control, desk, context)
+    watchdog = Watchdog(shared.vitals, int(live_settings.watchdog_s * SECOND), events)
+    down.callback(watchdog.close)
+    return Parts(shared, intake, survey, live, control, watchdog)
+
+
+def status(shared: Shared, intake: Intake, live: Live) -> dict[str, Any]:
+    """What the control socket answers to "status". Runs on the control thread: reads, never writes."""
+    streams = {name: _stream_status(shared, intake, live, name) for name in list(intake.tallies)}
+    memory = psutil.Process().memory_info().rss
+    return {
+        "version": __version__,
+        "pid": os.getpid(),
+        "backend": shared.config.engines.backend,
+        "rss_mb": round(memory / 1e6, 1),
+        "refused": dict(intake.refused),
+        "events_lost": shared.events.lost,
+        "recent": {"pictures": len(live.recent), "megabytes": round(live.recent.bytes / 1e6, 1)},
+        "streams": streams,
+    }
+
+
+def _stream_status(shared: Shared, intake: Intake, live: Live, name: str) -> dict[str, Any]:
+    tally, wish, lane = intake.tallies[name], shared.wishes.of(name), live.lanes.get(name)
+    facts: dict[str, Any] = {
+        "frames": tally.as_dict(),
+        "latency_ms": percentiles(list(tally.latencies_ns)),
+        "strength_percent": round(wish.strength * 100, 1),
+        "view": "original" if wish.original_view else "enhanced",
+        "frozen": wish.frozen,
+    }
+    if lane is not None:
+        facts["rung"] = lane.governor.settled or "original"
+        facts["why"] = "" if lane.governor.settled else lane.governor.why_original.words
+        facts["period_ms"] = round(lane.rhythm.period_ns / 1e6, 2)
+        facts["live"] = not lane.told_not_live
+        last = lane.last
+        if last is not None and last.engine.name:
+            facts["engine"] = {
+                "name": last.engine.name,
+                "sha256": last.engine.sha256,
+                "backend": last.engine.backend,
+                "precision": last.engine.precision,
+            }
+    return facts
+
+
+def _thread(
+    name: str, run: Callable[[threading.Event], None], stop: threading.Event, crashed: threading.Event
+) -> threading.Thread:
+    """A thread whose unexpected end is the process's: the supervisor starts a fresh one."""
+
+    def top() -> None:
+        try:
+            run(stop)
+        except Exception:  # noqa: BLE001 - the one place that may: it ends the process
+            traceback.print_exc(file=sys.stderr)
+            crashed.set()
+            stop.set()
+
+    return threading.Thread(target=top, name=name, daemon=True)
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+
+
+def _quiet_collector() -> None:
+    """What was built stays: the garbage collector need not look at it again while frames pass."""
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(0.0005)  # a Python thread may not keep the live thread waiting for 5 ms
+
+
+def _end_anyway_after(seconds: float, status: int) -> None:
+    timer = threading.Timer(seconds, os._exit, args=(status,))
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,273 @@
+"""Enhance or show the original, and on which rung of the ladder. Pure: no thread, no clock, no pixels.
+
+The rules, in the order in which they bind:
+
+1. The deadline is kept: a result that is not there by then is not waited for; the original goes out.
+2. The treatment in force changes at most once a second. One late frame is a stand-in, not a change: the frame goes out
+   as original, flagged, and the next one is enhanced as before, with its recurrent state kept.
+3. Two late frames in a row, or three within two seconds, are overload: the picture settles on the original, at once.
+4. From below, rungs are *measured*, not guessed: a probe computes a frame behind the picture. Two probes in a row that
+   fit lift the picture to that rung. So a rung is only ever shown after it has been seen to hold the deadline.
+5. A rung that failed soon after a lift must show more good probes before its next chance.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge.clock import MS, SECOND, Deadline
+from edge.frame import Why
+
+FASTEST_PERIOD = SECOND // 60  # beyond the glass: frames faster than this are not all shown, newest wins
+SLOWEST_PERIOD = SECOND
+DWELL = SECOND  # between two changes of the treatment in force
+MISS_MEMORY = 2 * SECOND
+PROMOTION_TRIAL = 3 * SECOND  # a fall within this after a lift counts against the rung
+FORGIVEN = 60 * SECOND  # a rung that held this long is trusted like a new one
+FITS = 0.8  # of the budget: what a rung may take to be lifted to
+TIGHT = 0.9  # of the budget: a rung whose usual cost is above this is stepped down before it misses
+
+
+class Outcome(enum.Enum):
+    ON_TIME = "on time"
+    LATE = "late"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do with one frame: which rung, or why the original; and until when to wait."""
+
+    rung: str | None
+    why: Why
+    deadline: Deadline
+
+    @property
+    def enhances(self) -> bool:
+        return self.rung is not None
+
+
+class Rhythm:
+    """How fast frames come: the median of the last intervals, so that one hiccup changes nothing."""
+
+    def __init__(self) -> None:
+        self._last_ns: int | None = None
+        self._intervals: deque[int] = deque(maxlen=9)
+
+    def beat(self, captured_ns: int) -> None:
+        if self._last_ns is not None and 0 < captured_ns - self._last_ns < 2 * SLOWEST_PERIOD:
+            self._intervals.append(captured_ns - self._last_ns)
+        self._last_ns = captured_ns
+
+    @property
+    def known(self) -> bool:
+        return len(self._intervals) > 0
+
+    @property
+    def period_ns(self) -> int:
+        if not self._intervals:
+            return SLOWEST_PERIOD
+        middle = sorted(self._intervals)[len(self._intervals) // 2]
+        return min(max(middle, FASTEST_PERIOD), SLOWEST_PERIOD)
+
+
+@dataclass(slots=True)
+class _Rung:
+    """What is known of one rung."""
+
+    cost_ns: int  # at warm-up, with nothing else to do
+    recent: deque[int]
+    good_probes: int = 0
+    needed_probes: int = 2
+    lifted_ns: int | None = None
+
+    @property
+    def usual_ns(self) -> int:
+        """What it takes nine times in ten."""
+        if len(self.recent) < 10:
+            return self.cost_ns
+        return sorted(self.recent)[int(len(self.recent) * 0.9)]
+
+
+class Governor:
+    """One stream's. Used by the live thread alone."""
+
+    def __init__(self, deadline_ns: int, max_age_ns: int, ladder: Sequence[str]) -> None:
+        self._deadline_ns = deadline_ns
+        self.max_age_ns = max_age_ns
+        self._ladder = tuple(ladder)  # best first; the original is below the last
+        self._rungs: dict[str, _Rung] = {}
+        self._misses: deque[int] = deque()
+        self._misses_in_a_row = 0
+        self._changed_ns: int | None = None
+        self._probed_ns = 0
+        self._probe_turn = 0
+        self._after_ns = 1 * MS  # from the engine's result to the picture being out
+        self.budget_ns = deadline_ns
+        self.settled: str | None = None
+        self.why_original = Why.OPENING
+
+    # ------------------------------------------------ what is there
+
+    def offer(self, rung: str, cost_ns: int) -> None:
+        """A rung was opened; its warm-up took this long a frame."""
+        known = self._rungs.get(rung)
+        fresh = _Rung(cost_ns, deque(maxlen=40))
+        if known is not None:
+            fresh.needed_probes = known.needed_probes
+        self._rungs[rung] = fresh
+
+    def open_done(self) -> None:
+        """All that can be opened has been offered: settle where nothing was shown enhanced yet."""
+        if self.settled is None and self.why_original in (Why.OPENING, Why.NO_ENGINE):
+            fitting = [name for name in self._available() if self._fits(self._rungs[name].cost_ns)]
+            self.settled = fitting[0] if fitting else None
+            if not self._rungs:
+                self.why_original = Why.NO_ENGINE
+            else:
+                self.why_original = Why.OVERLOAD if self.settled is None else Why.NOT_ORIGINAL
+
+    def withdraw_all(self) -> None:
+        """The sessions are being replaced (another size, another engine): nothing can run until new offers come."""
+        self._rungs.clear()
+        self.settled = None
+        self.why_original = Why.OPENING
+        self._misses.clear()
+        self._misses_in_a_row = 0
+
+    def _available(self) -> list[str]:
+        return [name for name in self._ladder if name in self._rungs]
+
+    # ------------------------------------------------ before a frame
+
+    def admit(self, received_ns: int, period_ns: int, now_ns: int) -> Plan:
+        """The next frame is due one period after this one came: by then its picture must be out."""
+        self.budget_ns = min(self._deadline_ns, max(period_ns, FASTEST_PERIOD))
+        deadline = Deadline(received_ns + self.budget_ns - self._after_ns)
+        if self.settled is None:
+            return Plan(None, self.why_original, deadline)
+        if deadline.remaining(now_ns) < self._rungs[self.settled].usual_ns // 2:
+            return Plan(None, Why.LATE, deadline)  # it waited too long to be worth starting
+        return Plan(self.settled, Why.NOT_ORIGINAL, deadline)
+
+    # ------------------------------------------------ after a frame
+
+    def learn(self, outcome: Outcome, cost_ns: int, now_ns: int) -> bool:
+        """What the settled rung did with a frame. True when a miss is only a stand-in: no change of treatment."""
+        if self.settled is None:
+            return False
+        if outcome is Outcome.ON_TIME:
+            self._misses_in_a_row = 0
+            self._learn_cost(cost_ns, now_ns)
+            return False
+        return self._learn_miss(outcome, now_ns)
+
+    def learn_after(self, after_ns: int) -> None:
+        """How long a picture took from the engine's result to being out; the deadline leaves room for it."""
+        self._after_ns = max(MS // 2, (15 * self._after_ns + 2 * after_ns) // 16)
+
+    def _learn_cost(self, cost_ns: int, now_ns: int) -> None:
+        rung = self._rungs[self.settled or ""]
+        rung.recent.append(cost_ns)
+        if rung.lifted_ns is not None and now_ns - rung.lifted_ns > FORGIVEN:
+            rung.needed_probes, rung.lifted_ns = 2, None
+        full = len(rung.recent) == rung.recent.maxlen
+        if full and rung.usual_ns > TIGHT * self._room_ns() and self._may_change(now_ns):
+            self._step_down(now_ns)
+
+    def _learn_miss(self, outcome: Outcome, now_ns: int) -> bool:
+        self._misses.append(now_ns)
+        while self._misses and now_ns - self._misses[0] > MISS_MEMORY:
+            self._misses.popleft()
+        self._misses_in_a_row += 1
+        if self._misses_in_a_row < 2 and len(self._misses) < 3:
+            return True
+        self._fall(Why.FAULT if outcome is Outcome.FAULT else Why.OVERLOAD, now_ns)
+        return False
+
+    def _fall(self, why: Why, now_ns: int) -> None:
+        rung = self._rungs[self.settled or ""]
+        if rung.lifted_ns is not None and now_ns - rung.lifted_ns < PROMOTION_TRIAL:
+            rung.needed_probes = min(2 * rung.needed_probes, 16)
+        for each in self._rungs.values():
+            each.good_probes = 0
+            each.recent.clear()
+        self._settle(None, why, now_ns)
+
+    def _step_down(self, now_ns: int) -> None:
+        """Slower by and by: go one rung lower before frames are missed, without showing the original between."""
+        below = self._available()[self._available().index(self.settled or "") + 1 :]
+        slowdown = self._slowdown()
+        for name in below:
+            if self._fits(int(self._rungs[name].cost_ns * slowdown)):
+                self._settle(name, Why.NOT_ORIGINAL, now_ns)
+                return
+
+    def _settle(self, rung: str | None, why: Why, now_ns: int) -> None:
+        self.settled, self.why_original, self._changed_ns = rung, why, now_ns
+        self._misses.clear()
+        self._misses_in_a_row = 0
+        if rung is not None:
+            self._rungs[rung].recent.clear()
+
+    # ------------------------------------------------ probes: measuring a higher rung behind the picture
+
+    def probe(self, now_ns: int) -> str | None:
+        """The rung to measure on this frame, if it is time to measure one."""
+        above = self._above()
+        if not above or now_ns - self._probed_ns < self._probe_interval(above[0]):
+            return None
+        self._probed_ns = now_ns
+        self._probe_turn += 1
+        # The top is what we want back: every other probe is its own, the rest share the others.
+        others = above[1:]
+        if self._probe_turn % 2 or not others:
+            return above[0]
+        return others[(self._probe_turn // 2) % len(others)]
+
+    def learn_probe(self, rung: str, outcome: Outcome, cost_ns: int, now_ns: int) -> None:
+        known = self._rungs.get(rung)
+        if known is None:
+            return
+        good = outcome is Outcome.ON_TIME and self._fits(cost_ns)
+        known.good_probes = known.good_probes + 1 if good else 0
+        self._lift(now_ns)
+
+    def _lift(self, now_ns: int) -> None:
+        if not self._may_change(now_ns):
+            return
+        above = self._above()
+        ready = [name for name in above if self._rungs[name].good_probes >= self._rungs[name].needed_probes]
+        if not ready or (ready[0] != above[0] and self._rungs[above[0]].good_probes > 0):
+            return  # nothing yet, or the top rung is one probe away: wait for it
+        for each in self._rungs.values():
+            each.good_probes = 0
+        self._settle(ready[0], Why.NOT_ORIGINAL, now_ns)
+        self._rungs[ready[0]].lifted_ns = now_ns
+
+    def _above(self) -> list[str]:
+        names = self._available()
+        return names if self.settled is None else names[: names.index(self.settled)]
+
+    def _probe_interval(self, top: str) -> int:
+        if self.settled is None:
+            return 100 * MS
+        # A probe that cannot fit would only take the processor from the picture that is shown.
+        likely = self._fits(int(self._rungs[top].cost_ns * self._slowdown()))
+        return 250 * MS if likely else 600 * MS
+
+    def _slowdown(self) -> float:
+        rung = self._rungs.get(self.settled or "")
+        return max(1.0, rung.usual_ns / max(rung.cost_ns, 1)) if rung else 1.0
+
+    def _room_ns(self) -> int:
+        return max(self.budget_ns - self._after_ns, MS)
+
+    def _fits(self, cost_ns: int) -> bool:
+        return cost_ns <= FITS * self._room_ns()
+
+    def _may_change(self, now_ns: int) -> bool:
+        return self._changed_ns is None or now_ns - self._changed_ns >= DWELL

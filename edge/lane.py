@@ -1,0 +1,283 @@
+"""One stream on the live path: its region, its open engines, its governor. Owned by the live thread alone.
+
+The survey thread reaches a lane only through its mailbox, which is emptied between two frames.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from edge import fidelity
+from edge import region as regions
+from edge.backends import Session
+from edge.clock import MS, SECOND, Clock
+from edge.errors import EngineFault
+from edge.frame import Frame, Pixels, Shown, Timings, Treatment, Why, original
+from edge.governor import Governor, Outcome, Plan, Rhythm
+from edge.region import Region, Thumb
+from edge.survey import Look, OpenKey, Prepared
+from edge.wishes import Wish
+
+FORGET_AFTER_PERIODS = 4  # a gap this long and the past is no longer the picture's own
+LOOKS_AT_FIRST = 8
+LOOK_OFTEN, LOOK_SELDOM, LOOK_URGENT = SECOND // 4, 2 * SECOND, SECOND // 20
+WHY_OF_FAULT = {"not-finite": Why.NOT_FINITE, "fidelity": Why.FIDELITY}
+
+
+@dataclass(slots=True)
+class _Running:
+    """A computation that is not finished: behind the picture, or later than its frame's deadline."""
+
+    rung: str
+    session: Session
+    since_ns: int
+    is_probe: bool
+
+
+class Lane:
+    def __init__(self, stream: str, governor: Governor, clock: Clock, most_change: float) -> None:
+        self.stream = stream
+        self.governor = governor
+        self.rhythm = Rhythm()
+        self.last: Shown | None = None
+        self.heard_ns = clock.now()
+        self.told_ns: int | None = None  # when NOT LIVE or FROZEN was last said
+        self.told_not_live = False
+        self.mail: queue.SimpleQueue[Prepared] = queue.SimpleQueue()  # put by the survey, taken by live
+        self._clock = clock
+        self._most_change = most_change
+        self._region: Region | None = None
+        self._key: OpenKey | None = None
+        self._sessions: dict[str, Session] = {}
+        self._late: _Running | None = None
+        self._probing: _Running | None = None
+        self._retired: list[Session] = []  # replaced while still computing
+        self._computed: Frame | None = None  # the last frame the settled session has seen
+        self._computed_rung: str | None = None
+        self._thumb: Thumb | None = None
+        self._looks = 0
+        self._looked_ns = -LOOK_SELDOM
+        self._family = ""
+        self._asked = False  # the survey is looking: one question at a time
+
+    # ------------------------------------------------ what the survey found
+
+    def open_mail(self) -> bool:
+        """Take up new regions and sessions, between two frames. True when something was replaced."""
+        replaced = False
+        while not self.mail.empty():
+            found = self.mail.get_nowait()
+            self._asked = False
+            if found.sessions is not None:
+                self._replace_sessions(found)
+                replaced = True
+            if found.region is not None or found.key is None:
+                self._region = found.region
+            if found.region is None and self.governor.why_original is Why.OPENING:
+                self.governor.why_original = Why.NO_REGION
+            elif self.governor.why_original is Why.NO_REGION and not self._sessions:
+                self.governor.why_original = Why.OPENING
+        return replaced
+
+    def _replace_sessions(self, found: Prepared) -> None:
+        self._retired += [session for session in self._sessions.values()]
+        self._sessions = dict(found.sessions or {})
+        self._key = found.key
+        self._late = self._probing = self._computed = None
+        self.governor.withdraw_all()
+        for rung, cost in found.costs_ns.items():
+            self.governor.offer(rung, cost)
+        self.governor.open_done()
+
+    def look(self, frame: Frame, wish: Wish, reply: Callable[[Look], None]) -> None:
+        """Show the survey a frame: often at first, at once when something is amiss, seldom once it is settled."""
+        if wish.family != self._family:
+            self._family, self._looks = wish.family, 0
+        interval = LOOK_OFTEN if self._looks < LOOKS_AT_FIRST else LOOK_SELDOM
+        if self._region is None:
+            interval = LOOK_URGENT
+        if self._asked or frame.captured_ns - self._looked_ns < interval:
+            return
+        self._asked = True
+        self._looked_ns = frame.captured_ns
+        self._looks += 1
+        reply(Look(frame, wish.family, self._key, self.mail.put))
+
+    # ------------------------------------------------ a frame
+
+    def admit(self, frame: Frame, wish: Wish, now_ns: int) -> Plan:
+        self._reap()
+        self._watch_layout(frame)
+        plan = self.governor.admit(frame.received_ns, self.rhythm.period_ns, now_ns)
+        if wish.strength <= 0.0:
+            return replace(plan, rung=None, why=Why.STRENGTH_ZERO)
+        if plan.enhances and self._region is None:
+            return replace(plan, rung=None, why=Why.NO_REGION)
+        return plan
+
+    def _watch_layout(self, frame: Frame) -> None:
+        """A region that no longer fits must not alter one more pixel: it may lie over text now."""
+        region = self._region
+        if region is None:
+            return
+        outside = not region.box.inside(frame.width, frame.height)
+        if outside or (self._key and frame.bits != self._key.shape.bits) or regions.layout_changed(region, frame):
+            self._region = None
+            self._looks = 0
+
+    def enhance(self, frame: Frame, plan: Plan, wish: Wish) -> Shown:
+        """The enhanced picture if the engine has it by the deadline; otherwise the original and its reason."""
+        taken_ns = self._clock.now()
+        region, rung = self._region, plan.rung
+        assert region is not None
+        assert rung is not None
+        session = self._sessions[rung]
+        if not self._is_free(plan):
+            return self._missed(frame, Why.BUSY, taken_ns)
+        try:
+            self._mind_the_past(frame, region, rung, session)
+            grey = regions.grey_of(frame.pixels[region.box.slices], frame.format)
+            started_ns = self._clock.now()
+            session.start(grey, wish.strength)
+            if not self._in_time(session, plan):
+                self._late = _Running(rung, session, started_ns, is_probe=False)
+                return self._missed(frame, Why.LATE, taken_ns)
+            result = session.result()
+            done_ns = self._clock.now()
+            change = fidelity.check(grey, result, frame.full_scale, self._most_change)
+        except EngineFault as fault:
+            session.forget()
+            return self._missed(frame, WHY_OF_FAULT.get(fault.reason, Why.FAULT), taken_ns)
+        pixels = _composed(frame, result, region)
+        ended_ns = self._clock.now()
+        times = Timings(taken_ns - frame.received_ns, started_ns - taken_ns, done_ns - started_ns, ended_ns - done_ns)
+        self.governor.learn(Outcome.ON_TIME, done_ns - started_ns, ended_ns)
+        return Shown(
+            frame, pixels, Treatment.ENHANCED, Why.NOT_ORIGINAL, session.id, wish.strength, region.box, times,
+            mean_change=change,
+        )  # fmt: skip
+
+    def _in_time(self, session: Session, plan: Plan) -> bool:
+        finished = session.wait(plan.deadline.remaining(self._clock.now()))
+        return finished and not plan.deadline.passed(self._clock.now())
+
+    def _missed(self, frame: Frame, why: Why, taken_ns: int) -> Shown:
+        now = self._clock.now()
+        fault = why in (Why.FAULT, Why.NOT_FINITE, Why.FIDELITY)
+        stand_in = self.governor.learn(Outcome.FAULT if fault else Outcome.LATE, now - taken_ns, now)
+        return original(
+            frame, why, stand_in=stand_in, timings=Timings(taken_ns - frame.received_ns, 0, now - taken_ns, 0)
+        )
+
+    def late_before_start(self, frame: Frame, plan: Plan) -> Shown:
+        """The governor found it too late to begin: that, too, is a miss."""
+        return self._missed(frame, plan.why, self._clock.now())
+
+    def _is_free(self, plan: Plan) -> bool:
+        """An earlier, late computation may still finish early enough for this frame."""
+        late = self._late
+        if late is None:
+            return True
+        if not late.session.wait(plan.deadline.remaining(self._clock.now()) // 2):
+            return False
+        self._late = None  # its picture is discarded; the state it left is that of a frame really seen
+        return True
+
+    def _mind_the_past(self, frame: Frame, region: Region, rung: str, session: Session) -> None:
+        """Recurrent state is only of use while it is this picture's own past."""
+        thumb = regions.thumb(frame, region.box)
+        before, self._thumb = self._thumb, thumb
+        last, self._computed = self._computed, frame
+        gap = FORGET_AFTER_PERIODS * max(self.rhythm.period_ns, 16 * MS)
+        other_rung, self._computed_rung = rung != self._computed_rung, rung
+        if (
+            last is None
+            or other_rung
+            or frame.cut
+            or frame.session != last.session
+            or frame.captured_ns - last.captured_ns > gap
+            or (before is not None and regions.scene_cut(before, thumb))
+        ):
+            session.forget()
+
+    # ------------------------------------------------ behind the picture
+
+    def probe(self, frame: Frame, now_ns: int) -> None:
+        """Once the picture is out: measure a higher rung on the same frame, if the governor wants to know."""
+        region = self._region
+        if region is None or self._probing is not None or self._late is not None:
+            return
+        rung = self.governor.probe(now_ns)
+        if rung is None:
+            return
+        session = self._sessions[rung]
+        grey = regions.grey_of(frame.pixels[region.box.slices], frame.format)
+        session.forget()
+        try:
+            session.start(grey, 1.0)
+        except EngineFault:
+            self.governor.learn_probe(rung, Outcome.FAULT, 0, now_ns)
+            return
+        self._probing = _Running(rung, session, now_ns, is_probe=True)
+
+    def _reap(self) -> None:
+        """Collect what has finished since the last frame; nothing here waits."""
+        self._retired = [session for session in self._retired if not _closed(session)]
+        late = self._late
+        if late is not None and late.session.wait(0):
+            self._late = None
+        probing = self._probing
+        if probing is not None and probing.session.wait(0):
+            self._probing = None
+            self.governor.learn_probe(probing.rung, _verdict(probing.session), probing.session.took_ns, self._clock.now())
+
+    def tidy(self) -> None:
+        """Between frames, also when none come."""
+        self._reap()
+
+    @property
+    def computing_since_ns(self) -> int | None:
+        """When the oldest unfinished computation began, for the watchdog."""
+        since = [running.since_ns for running in (self._late, self._probing) if running is not None]
+        return min(since, default=None)
+
+    def forget(self) -> None:
+        """Freeze, or a long silence: the next frame starts without a past."""
+        self._computed = None
+
+    def close(self) -> None:
+        """Let go of the engines. One that still computes is left to the end of the process."""
+        for session in [*self._sessions.values(), *self._retired]:
+            _closed(session)
+        self._sessions = {}
+
+
+def _closed(session: Session) -> bool:
+    if not session.wait(0):
+        return False
+    session.close()
+    return True
+
+
+def _verdict(session: Session) -> Outcome:
+    try:
+        session.result()
+    except EngineFault:
+        return Outcome.FAULT
+    return Outcome.ON_TIME
+
+
+def _composed(frame: Frame, enhanced: Pixels, region: Region) -> Pixels:
+    """The enhanced picture inside the region, the frame's own pixels, bit for bit, everywhere else."""
+    box = region.box
+    if region.covers_all and (box.width, box.height) == (frame.width, frame.height) and frame.pixels.ndim == 2:
+        out = enhanced.copy()  # the session will write over its own next time
+    else:
+        out = np.array(frame.pixels, order="C")
+        regions.put_back(frame.pixels[box.slices], enhanced, region, out[box.slices])
+    out.setflags(write=False)
+    return out

@@ -1,0 +1,212 @@
+"""The live thread: `step()`, top to bottom, is a frame's path.
+
+It receives nothing itself (the receive thread does), opens nothing (the survey does), and touches no disk and no
+network but the displays' sockets.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from edge.clock import MS, SECOND
+from edge.displays import Display
+from edge.frame import Frame, Shown, Treatment, Why, original
+from edge.governor import Governor, Plan
+from edge.health import Tally
+from edge.lane import Lane
+from edge.shared import Shared
+from edge.slot import Latest, Ring
+from edge.survey import Look
+from edge.wire import Flag
+from edge.wishes import Wish
+
+NOT_LIVE_PERIODS = 1.75  # said before the second period is over
+TELL_AGAIN = SECOND // 4
+IDLE_LANE = 30 * SECOND
+LONGEST_WAIT = SECOND // 10
+
+
+class Live:
+    """Everything the live thread owns. Others reach it through inbox, wishes, mailboxes and snapshots."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        inbox: Latest[Frame],  # put by receive
+        tally: Callable[[str], Tally],
+        displays: Sequence[Display],
+        ask_survey: Callable[[Look], None],
+    ) -> None:
+        self._config = shared.config
+        self._wishes = shared.wishes
+        self._events = shared.events
+        self._vitals = shared.vitals
+        self._clock = shared.clock
+        self._inbox = inbox
+        self._tally = tally
+        self._displays = displays
+        self._ask_survey = ask_survey
+        self.lanes: dict[str, Lane] = {}
+        self.recent: Ring[Shown] = Ring(  # written by live; capture takes snapshot()
+            max_items=int(shared.config.live.recent_seconds * 60),
+            max_bytes=shared.config.live.recent_megabytes << 20,
+            size_of=_bytes_held,
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            self.step()
+
+    def step(self) -> None:
+        """One frame, from the moment it is the newest to the moment its picture is out."""
+        self._vitals.beat()
+        frame = self._inbox.take(self._patience() / SECOND)
+        if frame is None:
+            self._keep_told()
+            return
+        lane, wish = self._lane_of(frame), self._wishes.of(frame.stream)
+        now = self._clock.now()
+        lane.heard_ns = now
+        lane.rhythm.beat(frame.captured_ns)
+        if (reason := self._turned_away(lane, frame, wish, now)) is not None:
+            self._tally(frame.stream).dropped_live[reason] += 1
+            return
+        lane.look(frame, wish, self._ask_survey)
+        before = lane.governor.settled
+        plan = lane.admit(frame, wish, now)
+        shown = self._treat(lane, frame, plan, wish)
+        self._show(lane, shown, wish)
+        lane.probe(frame, self._clock.now())
+        self._after(lane, before)
+
+    # ------------------------------------------------ the steps of a step
+
+    def _treat(self, lane: Lane, frame: Frame, plan: Plan, wish: Wish) -> Shown:
+        if plan.enhances:
+            shown = lane.enhance(frame, plan, wish)
+            if wish.original_view:
+                # The engine has run all the same: the way back to the enhanced picture is instant.
+                return original(frame, Why.OPERATOR, timings=shown.timings)
+            return shown
+        if plan.why is Why.LATE:
+            return lane.late_before_start(frame, plan)
+        return original(frame, plan.why)
+
+    def _show(self, lane: Lane, shown: Shown, wish: Wish) -> None:
+        flags = Flag.LIVE
+        flags |= Flag.STAND_IN if shown.stand_in else Flag(0)
+        flags |= Flag.ORIGINAL_VIEW if wish.original_view else Flag(0)
+        shown = _with_gap(shown, lane.last)
+        started = self._clock.now()
+        for display in self._displays:
+            display.show(shown, flags, started)
+        ended = self._clock.now()
+        lane.last, lane.told_ns, lane.told_not_live = shown, None, False
+        lane.governor.learn_after(shown.timings.composed + ended - started)
+        self.recent.add(shown)
+        tally = self._tally(shown.frame.stream)
+        tally.showed(shown)
+        tally.latencies_ns.append(ended - shown.frame.received_ns)
+        if shown.why in (Why.LATE, Why.BUSY, Why.FAULT, Why.NOT_FINITE, Why.FIDELITY):
+            self._events.emit("frame.missed", stream=lane.stream, seq=shown.frame.seq, why=shown.why.words)
+
+    def _turned_away(self, lane: Lane, frame: Frame, wish: Wish, now: int) -> str | None:
+        if wish.frozen:
+            lane.forget()
+            return "frozen"
+        if now - frame.captured_ns > self._config.live.max_age_ms * MS:
+            self._events.emit("frame.too-old", stream=lane.stream, age_ms=(now - frame.captured_ns) // MS)
+            return "too-old"
+        return None
+
+    def _after(self, lane: Lane, before: str | None) -> None:
+        if lane.open_mail():
+            self._events.emit("lane.prepared", stream=lane.stream)
+        settled = lane.governor.settled
+        if settled != before:
+            why = lane.governor.why_original.words if settled is None else ""
+            self._events.emit("treatment.changed", stream=lane.stream, rung=settled or "original", why=why)
+        self._note_computing()
+        self._keep_told()
+
+    def _note_computing(self) -> None:
+        since = [lane.computing_since_ns for lane in self.lanes.values()]
+        self._vitals.engine_since_ns = min((ns for ns in since if ns is not None), default=None)
+
+    # ------------------------------------------------ streams that are silent
+
+    def _lane_of(self, frame: Frame) -> Lane:
+        lane = self.lanes.get(frame.stream)
+        if lane is None:
+            live = self._config.live
+            ladder = [rung for rung in self._config.engines.rungs if rung != "original"]
+            governor = Governor(int(live.deadline_ms * MS), int(live.max_age_ms * MS), ladder)
+            lane = Lane(frame.stream, governor, self._clock, self._config.engines.max_change_percent / 100)
+            self.lanes[frame.stream] = lane
+            self._close_idle()
+        return lane
+
+    def _close_idle(self) -> None:
+        now = self._clock.now()
+        idle = [name for name, lane in self.lanes.items() if now - lane.heard_ns > IDLE_LANE]
+        for name in idle:
+            self.lanes.pop(name).close()
+
+    def _patience(self) -> int:
+        """How long to wait for a frame before somebody must be told that none came."""
+        now = self._clock.now()
+        waits = [self._next_notice(lane) - now for lane in self.lanes.values() if lane.last is not None]
+        return max(MS, min([LONGEST_WAIT, *waits]))
+
+    def _next_notice(self, lane: Lane) -> int:
+        if lane.told_ns is not None:
+            return lane.told_ns + TELL_AGAIN
+        if self._wishes.of(lane.stream).frozen:
+            return self._clock.now()
+        return lane.heard_ns + int(NOT_LIVE_PERIODS * lane.rhythm.period_ns)
+
+    def _keep_told(self) -> None:
+        """NOT LIVE and FROZEN: a picture that stands still must never pass for a live one."""
+        now = self._clock.now()
+        for lane in self.lanes.values():
+            lane.tidy()
+            if lane.last is not None and now >= self._next_notice(lane):
+                self._tell(lane, now)
+        self._note_computing()
+
+    def _tell(self, lane: Lane, now: int) -> None:
+        assert lane.last is not None
+        frozen = self._wishes.of(lane.stream).frozen
+        silent = now - lane.heard_ns >= int(NOT_LIVE_PERIODS * lane.rhythm.period_ns)
+        flags = (Flag.FROZEN if frozen else Flag(0)) | (Flag(0) if silent else Flag.LIVE)
+        if not frozen and not silent:
+            lane.told_ns = None  # thawed, and frames are coming
+            return
+        for display in self._displays:
+            display.notice(lane.last, flags, now)
+        lane.told_ns = now
+        if silent and not lane.told_not_live:
+            lane.told_not_live = True
+            lane.forget()
+            self._events.emit("stream.not-live", stream=lane.stream, last_seq=lane.last.frame.seq)
+
+    def close(self) -> None:
+        for lane in self.lanes.values():
+            lane.close()
+
+
+def _with_gap(shown: Shown, last: Shown | None) -> Shown:
+    """Tell how many of the sender's frames were not shown before this one."""
+    if last is None or last.frame.session != shown.frame.session:
+        return shown
+    missing = shown.frame.seq - last.frame.seq - 1
+    if missing <= 0:
+        return shown
+    return replace(shown, missing_before=missing)
+
+
+def _bytes_held(shown: Shown) -> int:
+    altered = shown.treatment is Treatment.ENHANCED
+    return shown.frame.pixels.nbytes + (shown.pixels.nbytes if altered else 0)

@@ -1,0 +1,114 @@
+"""Frames pushed by a scanner over ZeroMQ: the appliance's front door. Read by one receive thread.
+
+A PULL socket is bound and drained as fast as messages come, so that a scanner is never made to wait and never finds
+old frames queued before new ones; what is not the newest is dropped by `slot.Latest`, and counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+import msgspec
+import zmq
+
+from edge import wire
+from edge.clock import SECOND, Clock
+from edge.errors import BadFrame, ConfigError
+from edge.frame import Frame
+from edge.wire import FrameHeader, SenderClock
+
+LARGEST_MESSAGE = wire.MAX_STRIDE * wire.MAX_SIDE
+BUFFER_BYTES = 4 << 20  # the kernel's default makes a frame wait for several round trips
+PLAUSIBLE_AGE = 10 * SECOND
+REMEMBERED_SENDERS = 64
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    bind: str = "tcp://127.0.0.1:5570"
+    hwm: int = 4  # messages a sender may have queued here before it sees back-pressure
+
+
+def open_source(options: Options, clock: Clock) -> ZeroMqSource:
+    return ZeroMqSource(options, clock, zmq.Context.instance())
+
+
+class ZeroMqSource:
+    def __init__(self, options: Options, clock: Clock, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        self._clock = clock
+        self._captured = CaptureTimes(time.time_ns)
+        self._socket = context.socket(zmq.PULL)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.RCVHWM, options.hwm)
+        self._socket.setsockopt(zmq.RCVBUF, BUFFER_BYTES)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+        try:
+            self._socket.bind(options.bind)
+        except zmq.ZMQError as error:
+            self._socket.close()
+            raise ConfigError(f'[source.zeromq] bind = "{options.bind}": {error}') from error
+
+    @property
+    def ended(self) -> bool:
+        return False
+
+    def next(self, timeout_s: float) -> Frame | None:
+        self._socket.setsockopt(zmq.RCVTIMEO, max(1, int(timeout_s * 1000)))
+        try:
+            first = self._socket.recv(copy=False)
+        except zmq.Again:
+            return None
+        received_ns = self._clock.now()
+        payload = self._payload()
+        header = wire.decode_header(first.bytes)
+        captured_ns = self._captured.of(header, received_ns)
+        return wire.frame_of(header, payload.buffer, captured_ns, received_ns)
+
+    def _payload(self) -> zmq.Frame:
+        """The second part; whatever follows it is read away, one part at a time, and refused."""
+        parts: list[zmq.Frame] = []
+        surplus = 0
+        while self._socket.getsockopt(zmq.RCVMORE):
+            part = self._socket.recv(copy=False)
+            if parts:
+                surplus += 1
+            else:
+                parts.append(part)
+        if surplus or not parts:
+            raise BadFrame("malformed", f"{1 + len(parts) + surplus} parts, not 2")
+        return parts[0]
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class CaptureTimes:
+    """A sender's capture times on this machine's monotonic clock. A time that cannot be true is not believed."""
+
+    def __init__(self, unix_now: Callable[[], int]) -> None:
+        self._unix_now = unix_now
+        self._smallest_delay: OrderedDict[tuple[str, int], int] = OrderedDict()
+
+    def of(self, header: FrameHeader, received_ns: int) -> int:
+        if header.clock is SenderClock.MONOTONIC and 0 <= received_ns - header.stamped_ns < PLAUSIBLE_AGE:
+            return header.stamped_ns
+        if header.clock is SenderClock.UNIX:
+            age = self._unix_now() - header.stamped_ns
+            if 0 <= age < PLAUSIBLE_AGE:
+                return received_ns - age
+        return self._on_own_clock(header, received_ns)
+
+    def _on_own_clock(self, header: FrameHeader, received_ns: int) -> int:
+        """Only differences mean anything: the fastest frame so far is taken to have come at once, and a frame that
+        took longer than that one is older by the difference. So lag that grows on the way is seen."""
+        sender = (header.stream, header.session)
+        delay = received_ns - header.stamped_ns
+        smallest = min(delay, self._smallest_delay.get(sender, delay))
+        if delay - smallest > PLAUSIBLE_AGE:  # the sender's clock has jumped: begin again
+            smallest = delay
+        self._smallest_delay[sender] = smallest
+        self._smallest_delay.move_to_end(sender)
+        while len(self._smallest_delay) > REMEMBERED_SENDERS:
+            self._smallest_delay.popitem(last=False)
+        return received_ns - (delay - smallest)
