@@ -1,0 +1,63 @@
+"""The bench's peer: receive -> OpenVINO -> send, and nothing else. `python -m edge.bench.bare IN OUT MODEL WIDTH HEIGHT BITS`.
+
+What somebody would write in an afternoon: no deadline, no region, no checks, no second stream. It runs the same model
+file on the same runtime with the same settings as the daemon, so what the daemon takes beyond it is the daemon's own.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import zmq
+from openvino.preprocess import PrePostProcessor
+
+BUFFER_BYTES = 4 << 20
+
+
+def compiled(path: Path, width: int, height: int, bits: int, states: list[str]) -> ov.CompiledModel:
+    core = ov.Core()
+    model = core.read_model(path)
+    sizes: dict[Any, Any] = {"frame": [1, 1, height, width]}
+    sizes |= {f"{name}_in": [1, 16, height // 4, width // 4] for name in states}
+    model.reshape(sizes)
+    integer = ov.Type.u8 if bits == 8 else ov.Type.u16
+    steps = PrePostProcessor(model)
+    steps.input("frame").tensor().set_element_type(integer)
+    steps.output("enhanced").tensor().set_element_type(integer)
+    hints: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    return core.compile_model(steps.build(), "CPU", hints)
+
+
+def main() -> None:
+    address_in, address_out, model = sys.argv[1:4]
+    width, height, bits = (int(text) for text in sys.argv[4:7])
+    request = compiled(Path(model), width, height, bits, ["previous"]).create_infer_request()
+    request.set_tensor("full_scale", ov.Tensor(np.array((1 << bits) - 1, np.float32)))
+    request.set_tensor("strength", ov.Tensor(np.array(0.8, np.float32)))
+    context = zmq.Context()
+    inbound, outbound = context.socket(zmq.PULL), context.socket(zmq.PUB)
+    for sock, address in ((inbound, address_in), (outbound, address_out)):
+        sock.setsockopt(zmq.RCVBUF, BUFFER_BYTES)
+        sock.setsockopt(zmq.SNDBUF, BUFFER_BYTES)
+        sock.bind(address)
+    past = np.zeros((1, 16, height // 4, width // 4), np.float32)
+    dtype = np.uint8 if bits == 8 else np.uint16
+    print("ready", flush=True)
+    while True:
+        header, payload = inbound.recv_multipart(copy=False)
+        pixels = np.frombuffer(payload.buffer, dtype).reshape(1, 1, height, width)
+        started = time.monotonic_ns()
+        result = request.infer({"frame": pixels, "previous_in": past})
+        engine_ns = time.monotonic_ns() - started
+        past = result["previous_out"]
+        outbound.send_multipart([b"bare", header.bytes, struct.pack("<Q", engine_ns), result["enhanced"].data])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""`limpid ...`: names, options and help. What a command does is in `edge/commands/`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from edge import __version__
+from edge.errors import ConfigError, LimpidError
+
+OPERATOR_ERROR = 2
+
+app = typer.Typer(
+    help="Point-of-care imaging at the edge: a frame in, an enhanced frame out before the next is due.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="Configuration files.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="TOML configuration; without it, the defaults.", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", "-s", help="An option of the source, as KEY=VALUE; may be repeated.")
+]
+PicturesOption = Annotated[str, typer.Option(help="The daemon's picture socket.")]
+ControlOption = Annotated[str, typer.Option(help="The daemon's control socket.")]
+FRAMES, PICTURES, CONTROL = "tcp://127.0.0.1:5570", "tcp://127.0.0.1:5571", "tcp://127.0.0.1:5572"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it and exit.")] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def demo(
+    modality: Annotated[str, typer.Option(help="ultrasound or fluoroscopy.")] = "ultrasound",
+    seconds: Annotated[float, typer.Option(min=2, help="How long to run.")] = 20.0,
+    headless: Annotated[bool, typer.Option("--headless", help="No live table: for scripts.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the picture and the clip.")] = Path("out"),
+    json: JsonOption = False,
+) -> None:
+    """A phantom scanner, the daemon, and live figures; writes a before/after picture and a short clip."""
+    from edge.commands import demo as command
+
+    command.run(command.Options(modality=modality, seconds=seconds, out=out, quiet=headless or json), as_json=json)
+
+
+@app.command()
+def run(config: ConfigOption = None) -> None:
+    """Run and supervise the appliance's processes, where there is no systemd."""
+    from edge.commands import run as command
+
+    raise typer.Exit(command.run(config))
+
+
+@app.command()
+def live(config: ConfigOption = None) -> None:
+    """The live process alone: receive, enhance, publish."""
+    from edge import config as configs
+    from edge.daemon import run_live
+
+    raise typer.Exit(run_live(configs.load(config), threading.Event()))
+
+
+@app.command()
+def send(
+    source: Annotated[str, typer.Argument(help="phantom, replay, video, openigtlink ...")] = "phantom",
+    to: Annotated[str, typer.Option(help="The daemon's frame socket.")] = FRAMES,
+    settings: SetOption = None,
+    seconds: Annotated[float, typer.Option(min=0, help="Stop after this long; 0: when the source ends.")] = 0.0,
+    json: JsonOption = False,
+) -> None:
+    """Send any source's frames to a daemon, as a scanner would."""
+    from edge.commands import send as command
+
+    command.run(source, command.parse_settings(settings or []), to, seconds, as_json=json)
+
+
+@app.command()
+def record(
+    path: Annotated[Path, typer.Argument(help="The recording to write (.lmpr); it must not exist.")],
+    pictures: PicturesOption = PICTURES,
+    stream: Annotated[str, typer.Option(help="Which stream; without it, the first one heard.")] = "",
+    seconds: Annotated[float, typer.Option(min=0, help="How long; 0: until Ctrl-C.")] = 10.0,
+    json: JsonOption = False,
+) -> None:
+    """Record the original frames of a running daemon, for `limpid send replay -s path=...`."""
+    from edge.commands import record as command
+
+    command.run(command.Options(path=path, pictures=pictures, stream=stream, seconds=seconds), as_json=json)
+
+
+@app.command()
+def watch(
+    control: ControlOption = CONTROL,
+    every: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 1.0,
+    once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Figures of a running daemon, in the terminal. With --json: one object a line."""
+    from edge.commands import watch as command
+
+    command.run(control, every, once=once, as_json=json)
+
+
+@app.command(name="set")
+def set_(
+    control: ControlOption = CONTROL,
+    stream: Annotated[str | None, typer.Option(help="Which stream; without it, all of them.")] = None,
+    strength: Annotated[float | None, typer.Option(min=0, max=100, help="Per cent; 0 is the original.")] = None,
+    view: Annotated[str | None, typer.Option(help="enhanced or original.")] = None,
+    engine: Annotated[str | None, typer.Option(help="An engine family.")] = None,
+    freeze: Annotated[bool | None, typer.Option("--freeze/--unfreeze", help="Hold or release the picture.")] = None,
+) -> None:
+    """Change a running daemon's picture: strength, view, engine, freeze."""
+    from edge.commands import set_picture as command
+
+    command.run(control, stream, {"strength_percent": strength, "view": view, "engine": engine}, freeze)
+
+
+@app.command()
+def doctor(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Preflight: is this machine fit to run? Each line ok, warning or failure, with the remedy."""
+    from edge.commands import doctor as command
+
+    raise typer.Exit(command.run(config, as_json=json))
+
+
+@app.command()
+def bench(
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of a frame.")] = "640x480",
+    fps: Annotated[float, typer.Option(min=1, max=1000, help="Frames a second, each stream.")] = 30.0,
+    depth: Annotated[int, typer.Option(help="Bits a sample: 8, or 10 to 16.")] = 8,
+    streams: Annotated[int, typer.Option(min=1, max=8, help="Streams at once.")] = 1,
+    engine: Annotated[str, typer.Option(help="Engine family.")] = "handbuilt",
+    seconds: Annotated[float, typer.Option(min=3, help="Measured time for the daemon.")] = 60.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns between daemon and bare script.")] = 3,
+    transport: Annotated[str, typer.Option(help="ipc or tcp.")] = "ipc",
+    deadline_ms: Annotated[float, typer.Option(min=2, help="The daemon's deadline.")] = 33.0,
+    picture: Annotated[Path | None, typer.Option(help="Write the latencies' distribution as a PNG.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure the daemon from outside, over real sockets, beside a bare script that runs the same engine."""
+    from edge.commands import bench as command
+
+    width, height = command.parse_size(size)
+    options = command.Options(
+        width=width, height=height, fps=fps, bits=depth, streams=streams, engine=engine, seconds=seconds,
+        rounds=rounds, transport=transport, deadline_ms=deadline_ms,
+    )  # fmt: skip
+    command.run(options, picture, as_json=json)
+
+
+@config_app.command("check")
+def config_check(
+    path: Annotated[Path, typer.Argument(help="The configuration file.")], json: JsonOption = False
+) -> None:
+    """Read a configuration as the daemon would, and say what is wrong with it."""
+    from edge.commands import config_check as command
+
+    raise typer.Exit(command.run(path, as_json=json))
+
+
+def main() -> NoReturn:
+    """Errors on purpose are one line on stderr, for whoever must act; only what is not ours is a traceback."""
+    try:
+        result: Any = app(standalone_mode=False)
+    except ConfigError as error:
+        _fail(str(error), OPERATOR_ERROR)
+    except LimpidError as error:
+        _fail(str(error), 1)
+    except typer.Exit as leave:
+        sys.exit(leave.exit_code)
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of the command line
+            _fail(error.format_message(), OPERATOR_ERROR)  # type: ignore[attr-defined]
+        raise
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"limpid: {message}", style="red", markup=False)
+    sys.exit(status)

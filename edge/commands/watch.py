@@ -1,0 +1,76 @@
+"""`limpid watch`: a running daemon's figures in the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from edge.client import Control
+
+
+def run(control: str, every: float, *, once: bool, as_json: bool) -> None:
+    desk = Control(control)
+    status = desk.ask("status")
+    if once or as_json:
+        _print(desk, status, every, once=once, as_json=as_json)
+        return
+    with contextlib.suppress(KeyboardInterrupt), Live(table(status), console=Console(), refresh_per_second=4) as view:
+        while True:
+            time.sleep(every)
+            view.update(table(desk.ask("status")))
+
+
+def _print(desk: Control, status: dict[str, Any], every: float, *, once: bool, as_json: bool) -> None:
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            if as_json:
+                print(json.dumps(status), flush=True)
+            else:
+                Console().print(table(status))
+            if once:
+                return
+            time.sleep(every)
+            status = desk.ask("status")
+
+
+def table(status: dict[str, Any]) -> Table:
+    title = f"limpid {status['version']}, {status['backend']}, {status['rss_mb']} MB"
+    view = Table(title=title, caption="latency: received to published")
+    for column in ("stream", "picture", "in", "enhanced", "original", "dropped", "p50 ms", "p99 ms", "max ms"):
+        view.add_column(column, justify="left" if column in ("stream", "picture") else "right")
+    for name, facts in status["streams"].items():
+        frames, latency = facts["frames"], facts["latency_ms"]
+        view.add_row(
+            name,
+            picture(facts),
+            str(frames["in"]),
+            str(sum(frames["enhanced"].values())),
+            _reasons(frames["original"]),
+            _reasons(frames["dropped"]),
+            *(f"{latency[point]:.2f}" if latency else "" for point in ("p50", "p99", "max")),
+        )
+    return view
+
+
+def picture(facts: dict[str, Any]) -> str:
+    """What is on the display, in the words of its badge."""
+    if facts["frozen"]:
+        return "[yellow]FROZEN[/]"
+    if not facts.get("live", False):
+        return "[red]NOT LIVE[/]"
+    if facts["view"] == "original":
+        return "ORIGINAL (operator)"
+    if facts.get("rung", "original") == "original":
+        return f"[yellow]ORIGINAL ({facts.get('why') or 'opening'})[/]"
+    return f"[green]ENHANCED[/] {facts.get('engine', {}).get('name', facts['rung'])} {facts['strength_percent']:g} %"
+
+
+def _reasons(counts: dict[str, int]) -> str:
+    detail = ", ".join(f"{reason} {count}" for reason, count in counts.items())
+    return f"{sum(counts.values())} ({detail})" if detail else "0"
