@@ -67,6 +67,11 @@ class Why(enum.IntEnum):
     FIDELITY = 10  # the engine changed more than it may
     OVERLOAD = 11  # the ladder's last rung: nothing faster fits
     HOT = 12  # the device is too hot to compute
+    UNKNOWN = 255  # a reason newer than this reader; the picture is shown all the same
+
+    @classmethod
+    def _missing_(cls, value: object) -> Why | None:
+        return cls.UNKNOWN if isinstance(value, int) and 0 <= value <= 255 else None
 
     @property
     def words(self) -> str:

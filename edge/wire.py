@@ -12,12 +12,15 @@ import re
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.errors import BadFrame
 from edge.frame import Box, EngineId, Frame, Modality, PixelFormat, Pixels, Shown, Timings, Treatment, Why
+
+E = TypeVar("E", bound=enum.IntEnum)
 
 VERSION = 1
 MIN_SIDE, MAX_SIDE = 64, 4096
@@ -125,7 +128,7 @@ def encode_frame(frame: Frame, clock: SenderClock = SenderClock.MONOTONIC) -> li
         box.x, box.y, box.width, box.height,
         frame.stream.encode("ascii"),
     )  # fmt: skip
-    return [header, memoryview(pixels).cast("B")]
+    return [header, pixels.data.cast("B")]
 
 
 def decode_header(header: bytes) -> FrameHeader:
@@ -141,8 +144,8 @@ def decode_header(header: bytes) -> FrameHeader:
     pixel_format = _known(PixelFormat, format_, "pixel format")
     _check_size(pixel_format, bits, width, height, stride)
     return FrameHeader(
-        pixel_format, bits, _known(Modality, modality, "modality"), session, seq, stamped, width, height, stride,
-        _known(SenderClock, clock, "clock"), bool(flags & 1), _spacing(sx, sy),
+        pixel_format, bits, _known(Modality, modality, "modality"), session, seq, stamped,
+        width, height, stride, _known(SenderClock, clock, "clock"), bool(flags & 1), _spacing(sx, sy),
         _region(Box(bx, by, bw, bh), width, height), _stream(name),
     )  # fmt: skip
 
@@ -170,10 +173,23 @@ def decode_frame(parts: Sequence[object], captured_ns: int, received_ns: int) ->
     """A whole message at once, for readers that need no clock of the sender's."""
     if len(parts) != 2:
         raise BadFrame("malformed", f"{len(parts)} parts, not 2")
-    return frame_of(decode_header(bytes(memoryview(parts[0]))), parts[1], captured_ns, received_ns)  # type: ignore[arg-type]
+    return frame_of(
+        decode_header(_header_part(parts[0], FRAME_HEADER_BYTES)), parts[1], captured_ns, received_ns
+    )
 
 
-def _known(kind: type[enum.IntEnum], value: int, what: str):  # noqa: ANN202
+def _header_part(part: object, size: int) -> bytes:
+    """The bytes of a header part. Its size is checked before it is copied: a hostile one can be huge."""
+    try:
+        view = memoryview(cast("bytes", part))
+        if view.nbytes == size:
+            return view.tobytes()
+    except (TypeError, ValueError, BufferError) as error:
+        raise BadFrame("malformed", f"no header: {error}") from None
+    raise BadFrame("malformed", f"header of {view.nbytes} bytes, not {size}")
+
+
+def _known(kind: type[E], value: int, what: str) -> E:
     try:
         return kind(value)
     except ValueError:
@@ -213,13 +229,14 @@ def _region(box: Box, width: int, height: int) -> Box | None:
 def _stream(name: bytes) -> str:
     text = name.rstrip(b"\0").decode("ascii", errors="replace")
     if not STREAM_NAME.match(text):
-        raise BadFrame("malformed", f"stream name {text!r}")
+        # The name itself stays out of the message: a scanner set up wrongly may have put a patient's there.
+        raise BadFrame("malformed", "the stream name is not 1 to 48 of A-Z a-z 0-9 . _ -")
     return text
 
 
 def _pixels(header: FrameHeader, payload: object) -> Pixels:
     try:
-        flat = np.frombuffer(payload, np.uint8)  # type: ignore[arg-type]
+        flat: NDArray[np.uint8] = np.frombuffer(cast("bytes", payload), np.uint8)
     except (ValueError, TypeError, BufferError) as error:
         raise BadFrame("malformed", f"no pixels: {error}") from None
     row_bytes = header.width * header.format.bytes_per_pixel
@@ -227,13 +244,15 @@ def _pixels(header: FrameHeader, payload: object) -> Pixels:
     if flat.size < least:
         raise BadFrame("truncated", f"{flat.size} bytes of pixels, {least} needed")
     if flat.size > header.stride * header.height:
-        raise BadFrame("oversized", f"{flat.size} bytes of pixels, at most {header.stride * header.height} fit")
+        raise BadFrame(
+            "oversized", f"{flat.size} bytes of pixels, at most {header.stride * header.height} fit"
+        )
     pixels = _view(flat, header)
     pixels.setflags(write=False)
     return pixels
 
 
-def _view(flat: np.ndarray, header: FrameHeader) -> Pixels:
+def _view(flat: NDArray[np.uint8], header: FrameHeader) -> Pixels:
     if header.format is PixelFormat.GREY16:
         pixels = np.ndarray((header.height, header.width), "<u2", flat, strides=(header.stride, 2))
         if not pixels.flags.aligned or not pixels.dtype.isnative:
@@ -261,7 +280,7 @@ def encode_shown(shown: Shown, flags: Flag, published_ns: int) -> bytes:
         _us(times.queued), _us(times.prepared), _us(times.engine), _us(times.composed),
         frame.received_ns, published_ns,
         box.x, box.y, box.width, box.height,
-        min(shown.missing_before, 0xFFFFFFFF), round(min(shown.mean_change, 1.0) * 1e6), sx, sy,
+        min(shown.missing_before, 0xFFFFFFFF), _ppm(shown.mean_change), sx, sy,
         bytes.fromhex(engine.sha256), engine.name.encode("ascii"), frame.stream.encode("ascii"),
         engine.backend.encode("ascii"), engine.precision.encode("ascii"),
     )  # fmt: skip
@@ -269,7 +288,9 @@ def encode_shown(shown: Shown, flags: Flag, published_ns: int) -> bytes:
 
 def encode_notice(last: Shown, flags: Flag, now_ns: int) -> bytes:
     """A message without a picture: the last frame's identity and age, and what is the matter (the flags)."""
-    notice = Shown(frame=last.frame, pixels=last.pixels, treatment=Treatment.NONE, why=last.why, engine=last.engine)
+    notice = Shown(
+        frame=last.frame, pixels=last.pixels, treatment=Treatment.NONE, why=last.why, engine=last.engine
+    )
     return encode_shown(notice, flags, now_ns)
 
 
@@ -277,25 +298,33 @@ def decode_shown(parts: Sequence[object]) -> Report:
     """Topic, header and up to three pixel parts -> a `Report` over the message's own memory."""
     if len(parts) < 2:
         raise BadFrame("malformed", f"{len(parts)} parts, at least 2 needed")
-    header = bytes(memoryview(parts[1]))  # type: ignore[arg-type]
-    if len(header) != SHOWN_HEADER_BYTES or header[:4] != SHOWN_MAGIC:
-        raise BadFrame("malformed", "not a shown message")
-    (_, version, format_, bits, modality, session, seq, stamped, width, height, stride,
+    header = _header_part(parts[1], SHOWN_HEADER_BYTES)
+    (magic, version, format_, bits, modality, session, seq, stamped, width, height, stride,
      treatment, why, strength, flag_bits, age, queued, prepared, engine_us, composed, received, published,
-     bx, by, bw, bh, missing, change_ppm, sx, sy, sha, name, stream, backend, precision) = _SHOWN.unpack(header)  # fmt: skip
+     bx, by, bw, bh, missing, change_ppm, sx, sy,
+     sha, name, stream, backend, precision) = _SHOWN.unpack(header)  # fmt: skip
+    if magic != SHOWN_MAGIC:
+        raise BadFrame("malformed", "not a shown message")
     if version != VERSION:
         raise BadFrame("version", f"protocol version {version}, this reader speaks {VERSION}")
     pixel_format = _known(PixelFormat, format_, "pixel format")
-    flags = Flag(flag_bits)
-    layout = FrameHeader(
-        pixel_format, bits, _known(Modality, modality, "modality"), session, seq, stamped, width, height, stride,
-        SenderClock.OWN, False, _spacing(sx, sy), _region(Box(bx, by, bw, bh), width, height), _stream(stream),
-    )  # fmt: skip
+    flags, treated = Flag(flag_bits), _known(Treatment, treatment, "treatment")
+    if (treated is Treatment.NONE) != (len(parts) == 2):
+        raise BadFrame(
+            "malformed", f"{len(parts) - 2} pictures in a message of treatment {treated.name.lower()}"
+        )
+    if strength > 100:
+        raise BadFrame("malformed", f"strength {strength} %")
     _check_size(pixel_format, bits, width, height, stride)
+    layout = FrameHeader(
+        pixel_format, bits, _known(Modality, modality, "modality"), session, seq, stamped,
+        width, height, stride, SenderClock.OWN, False, _spacing(sx, sy),
+        _region(Box(bx, by, bw, bh), width, height), _stream(stream),
+    )  # fmt: skip
     pictures = _picture_parts(layout, parts[2:], flags)
     return Report(
         stream=layout.stream, session=session, seq=seq, stamped_ns=stamped,
-        treatment=_known(Treatment, treatment, "treatment"), why=_known(Why, why, "reason"), flags=flags,
+        treatment=treated, why=_known(Why, why, "reason"), flags=flags,
         strength=strength / 100, engine=_engine_id(name, sha, backend, precision),
         timings=Timings(queued * 1000, prepared * 1000, engine_us * 1000, composed * 1000),
         age_ns=age * 1000, received_ns=received, published_ns=published, region=layout.region,
@@ -305,18 +334,32 @@ def decode_shown(parts: Sequence[object]) -> Report:
 
 
 def _picture_parts(layout: FrameHeader, parts: Sequence[object], flags: Flag) -> dict[str, Pixels]:
-    names = ["pixels"] if parts else []
+    names = ["pixels"] if parts else []  # a notice has none, and then no flag may promise more
     names += ["original"] if flags & Flag.HAS_ORIGINAL else []
     names += ["change"] if flags & Flag.HAS_CHANGE else []
     if len(names) != len(parts):
         raise BadFrame("malformed", f"{len(parts)} pictures where the flags say {len(names)}")
     grey = layout._replace(format=PixelFormat.GREY8, bits=8, stride=layout.width)
-    return {name: _pixels(grey if name == "change" else layout, part) for name, part in zip(names, parts, strict=True)}
+    return {
+        name: _pixels(grey if name == "change" else layout, part)
+        for name, part in zip(names, parts, strict=True)
+    }
 
 
 def _engine_id(name: bytes, sha: bytes, backend: bytes, precision: bytes) -> EngineId:
-    name_, backend_, precision_ = (text.rstrip(b"\0").decode("ascii", "replace") for text in (name, backend, precision))
+    name_, backend_, precision_ = (_printable(text) for text in (name, backend, precision))
     return EngineId(name_, sha.hex() if name_ else "", backend_, precision_)
+
+
+def _printable(text: bytes) -> str:
+    """A name for people to read. What could steer a terminal or a page is replaced."""
+    shown = text.split(b"\0", 1)[0].decode("ascii", "replace")
+    return "".join(letter if letter.isprintable() and letter.isascii() else "?" for letter in shown)
+
+
+def _ppm(part: float) -> int:
+    """Parts in a million; a figure that is no number must not cost the picture it came with."""
+    return round(min(max(part, 0.0), 1.0) * 1e6) if math.isfinite(part) else 1_000_000
 
 
 def _us(ns: int) -> int:
