@@ -105,6 +105,7 @@ class Governor:
         self._changed_ns: int | None = None
         self._probed_ns = 0
         self._probe_turn = 0
+        self._waits: deque[int] = deque(maxlen=20)  # how long frames waited for the live thread: other streams' turns
         self._after_ns = 1 * MS  # from the engine's result to the picture being out
         self.budget_ns = deadline_ns
         self.settled: str | None = None
@@ -147,6 +148,7 @@ class Governor:
         """The next frame is due one period after this one came: by then its picture must be out."""
         self.budget_ns = min(self._deadline_ns, max(period_ns, FASTEST_PERIOD))
         deadline = Deadline(received_ns + self.budget_ns - self._after_ns)
+        self._waits.append(now_ns - received_ns)
         if self.settled is None:
             return Plan(None, self.why_original, deadline)
         if deadline.remaining(now_ns) < self._rungs[self.settled].usual_ns // 2:
@@ -264,7 +266,8 @@ class Governor:
         return max(1.0, rung.usual_ns / max(rung.cost_ns, 1)) if rung else 1.0
 
     def _room_ns(self) -> int:
-        return max(self.budget_ns - self._after_ns, MS)
+        usual_wait = sorted(self._waits)[int(len(self._waits) * 0.9)] if self._waits else 0
+        return max(self.budget_ns - self._after_ns - usual_wait, MS)
 
     def _fits(self, cost_ns: int) -> bool:
         return cost_ns <= FITS * self._room_ns()

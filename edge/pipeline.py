@@ -72,6 +72,7 @@ class Live:
         lane.rhythm.beat(frame.captured_ns)
         if (reason := self._turned_away(lane, frame, wish, now)) is not None:
             self._tally(frame.stream).dropped_live[reason] += 1
+            self._keep_told()
             return
         lane.look(frame, wish, self._ask_survey)
         before = lane.governor.settled
