@@ -151,7 +151,7 @@ static inline const char *limpid_why(unsigned why) {
     static const char *const words[] = {
         "enhanced", "operator", "strength zero", "opening", "no engine", "no region", "late",
         "busy", "fault", "not finite", "fidelity", "overload", "hot"};
-    return why < sizeof words / sizeof *words ? words[why] : "another reason";
+    return why < sizeof words / sizeof *words ? words[why] : "unknown";
 }
 
 /* A name field as text for people: always ended, and without what could steer a terminal.

@@ -242,7 +242,7 @@ def read_picture(parts: list[Any], *, same_host: bool = False) -> Picture:
         raise Malformed("a notice has no picture, and only a notice has none")
     return Picture(
         stream=_text(stream), seq=seq, session=session, treatment=TREATMENTS[treatment],
-        reason=REASONS[why] if why < len(REASONS) else f"reason {why}", flags=flags,
+        reason=REASONS[why] if why < len(REASONS) else "unknown", flags=flags,
         pixels=pictures.get("pixels"), original=pictures.get("original"), change=pictures.get("change"),
         engine=_text(engine), engine_sha256=sha.hex() if any(sha) else "",
         backend=_text(backend), precision=_text(precision), strength_percent=strength,
