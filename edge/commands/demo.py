@@ -175,9 +175,10 @@ def _write(options: Options, watched: Watched) -> list[str]:
     if not watched.clip:
         return []
     pairs = [_side_by_side(before, after, text, watched.bits) for before, after, text in watched.clip]
+    enhanced = [pair for pair, (_, _, text) in zip(pairs, watched.clip, strict=True) if text.startswith("ENHANCED")]
     picture = options.out / f"{options.modality}-before-after.png"
     clip = options.out / f"{options.modality}-clip.mp4"
-    if not cv2.imwrite(str(picture), pairs[-1]):
+    if not cv2.imwrite(str(picture), (enhanced or pairs)[-1]):
         raise LimpidError(f"{picture} could not be written")
     height, width = pairs[0].shape[:2]
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), FPS, (width, height))
