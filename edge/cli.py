@@ -25,11 +25,13 @@ config_app = typer.Typer(help="Configuration files.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="TOML configuration; without it, the defaults.", show_default=False)
+    Path | None,
+    typer.Option("--config", "-c", help="TOML configuration; without it, the defaults.", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", "-s", help="An option of the source, as KEY=VALUE; may be repeated.")
+    list[str] | None,
+    typer.Option("--set", "-s", help="An option of the source, as KEY=VALUE; may be repeated."),
 ]
 PicturesOption = Annotated[str, typer.Option(help="The daemon's picture socket.")]
 ControlOption = Annotated[str, typer.Option(help="The daemon's control socket.")]
@@ -44,7 +46,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it and exit.")
+    ] = False,
 ) -> None:
     del version
 
@@ -60,7 +64,9 @@ def demo(
     """A phantom scanner, the daemon, and live figures; writes a before/after picture and a short clip."""
     from edge.commands import demo as command
 
-    command.run(command.Options(modality=modality, seconds=seconds, out=out, quiet=headless or json), as_json=json)
+    command.run(
+        command.Options(modality=modality, seconds=seconds, out=out, quiet=headless or json), as_json=json
+    )
 
 
 @app.command()
@@ -85,7 +91,9 @@ def send(
     source: Annotated[str, typer.Argument(help="phantom, replay, video, openigtlink ...")] = "phantom",
     to: Annotated[str, typer.Option(help="The daemon's frame socket.")] = FRAMES,
     settings: SetOption = None,
-    seconds: Annotated[float, typer.Option(min=0, help="Stop after this long; 0: when the source ends.")] = 0.0,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="Stop after this long; 0: when the source ends.")
+    ] = 0.0,
     json: JsonOption = False,
 ) -> None:
     """Send any source's frames to a daemon, as a scanner would."""
@@ -125,10 +133,14 @@ def watch(
 def set_(
     control: ControlOption = CONTROL,
     stream: Annotated[str | None, typer.Option(help="Which stream; without it, all of them.")] = None,
-    strength: Annotated[float | None, typer.Option(min=0, max=100, help="Per cent; 0 is the original.")] = None,
+    strength: Annotated[
+        float | None, typer.Option(min=0, max=100, help="Per cent; 0 is the original.")
+    ] = None,
     view: Annotated[str | None, typer.Option(help="enhanced or original.")] = None,
     engine: Annotated[str | None, typer.Option(help="An engine family.")] = None,
-    freeze: Annotated[bool | None, typer.Option("--freeze/--unfreeze", help="Hold or release the picture.")] = None,
+    freeze: Annotated[
+        bool | None, typer.Option("--freeze/--unfreeze", help="Hold or release the picture.")
+    ] = None,
 ) -> None:
     """Change a running daemon's picture: strength, view, engine, freeze."""
     from edge.commands import set_picture as command
@@ -192,12 +204,16 @@ def main() -> NoReturn:
     except typer.Abort:
         sys.exit(130)
     except Exception as error:
-        if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of the command line
+        if hasattr(error, "format_message") and hasattr(
+            error, "exit_code"
+        ):  # a usage error of the command line
             _fail(error.format_message(), OPERATOR_ERROR)  # type: ignore[attr-defined]
         raise
     sys.exit(result if isinstance(result, int) else 0)
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"limpid: {message}", style="red", markup=False)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"limpid: {message}", style="red", markup=False
+    )
     sys.exit(status)

@@ -48,7 +48,9 @@ class Pusher:
 
     def push(self, frame: Frame) -> bool:
         try:
-            self._socket.send_multipart(wire.encode_frame(frame, SenderClock.MONOTONIC), zmq.NOBLOCK, copy=True)
+            self._socket.send_multipart(
+                wire.encode_frame(frame, SenderClock.MONOTONIC), zmq.NOBLOCK, copy=True
+            )
         except zmq.Again:
             self.refused += 1
             return False

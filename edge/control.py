@@ -20,7 +20,7 @@ from edge.wire import STREAM_NAME
 from edge.wishes import Wishes
 
 LARGEST_REQUEST = 64 << 10
-StreamName = Annotated[str, msgspec.Meta(pattern=STREAM_NAME.pattern.replace("\\Z", "$"))]
+StreamName = Annotated[str, msgspec.Meta(pattern="^" + STREAM_NAME.pattern.replace("\\Z", "$"))]
 
 
 class Status(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="status"):
@@ -76,7 +76,11 @@ class Desk:
 
     def _engines(self) -> dict[str, Any]:
         facts = {
-            name: {"family": engine.manifest.family, "size": engine.manifest.size, "sha256": engine.manifest.sha256}
+            name: {
+                "family": engine.manifest.family,
+                "size": engine.manifest.size,
+                "sha256": engine.manifest.sha256,
+            }
             for name, engine in self._catalog.engines.items()
         }
         return {"engines": facts, "refused": self._catalog.refused}
@@ -89,7 +93,9 @@ class Desk:
             settings["original_view"] = request.view == "original"
         if request.engine is not None:
             if request.engine not in self._catalog.families:
-                raise ConfigError(f'no engine "{request.engine}"; there are: {", ".join(self._catalog.families)}')
+                raise ConfigError(
+                    f'no engine "{request.engine}"; there are: {", ".join(self._catalog.families)}'
+                )
             settings["family"] = request.engine
         self._wishes.change(request.stream, **settings)
         return {}

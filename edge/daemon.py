@@ -1,13 +1,13 @@
 """Builds the live process, runs it, takes it down in reverse: one visible script.
 
-    thread     runs                       owns
-    main       this script                signals, build-up and take-down
-    receive    intake.Intake.run          the source; puts frames into the inbox
-    live       pipeline.Live.run          lanes, sessions, the displays' sockets, the ring of recent pictures
-    survey     survey.Survey.run          region trackers, opening engines
-    control    control.ControlSocket.run  the control socket; writes wishes
-    events     health.Events              the log and the event socket
-    watchdog   health.Watchdog            ends the process when live or an engine hangs
+thread     runs                       owns
+main       this script                signals, build-up and take-down
+receive    intake.Intake.run          the source; puts frames into the inbox
+live       pipeline.Live.run          lanes, sessions, the displays' sockets, the ring of recent pictures
+survey     survey.Survey.run          region trackers, opening engines
+control    control.ControlSocket.run  the control socket; writes wishes
+events     health.Events              the log and the event socket
+watchdog   health.Watchdog            ends the process when live or an engine hangs
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Parts:
     watchdog: Watchdog
 
 
-def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int], Backend] = open_backend) -> int:
+def run_live(
+    config: Config, stop: threading.Event, backend: Callable[[str, int], Backend] = open_backend
+) -> int:
     """The live process, from nothing to nothing. Gives its exit status."""
     faulthandler.enable()
     _stop_on_signals(stop)
@@ -115,7 +117,9 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
         down.callback(display.close)
     survey = Survey(catalog, config.engines, events, backend)
     survey.load_backends()
-    live = Live(shared, intake.inbox, intake.tally, displays, lambda look: survey.inbox.put(look.frame.stream, look))
+    live = Live(
+        shared, intake.inbox, intake.tally, displays, lambda look: survey.inbox.put(look.frame.stream, look)
+    )
     down.callback(live.close)
     desk = Desk(shared.wishes, catalog, lambda: status(shared, intake, live))
     control = ControlSocket(config.sockets.control, desk, context)

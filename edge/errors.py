@@ -1,11 +1,11 @@
 """The error tree. Each class says who must act, so that a catcher never has to guess.
 
-    LimpidError
-    ├── ConfigError        the operator: the configuration or a command line is wrong; nothing was started
-    ├── BadFrame           nobody: one message is malformed; it is dropped and counted
-    ├── EngineRefused      the engine's maker: this engine may not be opened; the last good one stays
-    ├── EngineFault        the pipeline: this frame's result is unusable; the original is shown
-    └── SourceUnavailable  the integrator: the frames cannot be reached now; wait and try again
+LimpidError
+├── ConfigError        the operator: the configuration or a command line is wrong; nothing was started
+├── BadFrame           nobody: one message is malformed; it is dropped and counted
+├── EngineRefused      the engine's maker: this engine may not be opened; the last good one stays
+├── EngineFault        the pipeline: this frame's result is unusable; the original is shown
+└── SourceUnavailable  the integrator: the frames cannot be reached now; wait and try again
 """
 
 from __future__ import annotations

@@ -154,7 +154,9 @@ class Watchdog:
 
     EXIT_CODE = 75
 
-    def __init__(self, vitals: Vitals, limit_ns: int, events: Events, end: Callable[[int], None] = os._exit) -> None:
+    def __init__(
+        self, vitals: Vitals, limit_ns: int, events: Events, end: Callable[[int], None] = os._exit
+    ) -> None:
         self._vitals = vitals
         self._limit_ns = limit_ns
         self._events = events

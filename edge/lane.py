@@ -125,7 +125,11 @@ class Lane:
         if region is None:
             return
         outside = not region.box.inside(frame.width, frame.height)
-        if outside or (self._key and frame.bits != self._key.shape.bits) or regions.layout_changed(region, frame):
+        if (
+            outside
+            or (self._key and frame.bits != self._key.shape.bits)
+            or regions.layout_changed(region, frame)
+        ):
             self._region = None
             self._looks = 0
 
@@ -154,7 +158,9 @@ class Lane:
             return self._missed(frame, WHY_OF_FAULT.get(fault.reason, Why.FAULT), taken_ns)
         pixels = _composed(frame, result, region)
         ended_ns = self._clock.now()
-        times = Timings(taken_ns - frame.received_ns, started_ns - taken_ns, done_ns - started_ns, ended_ns - done_ns)
+        times = Timings(
+            taken_ns - frame.received_ns, started_ns - taken_ns, done_ns - started_ns, ended_ns - done_ns
+        )
         self.governor.learn(Outcome.ON_TIME, done_ns - started_ns, ended_ns)
         return Shown(
             frame, pixels, Treatment.ENHANCED, Why.NOT_ORIGINAL, session.id, wish.strength, region.box, times,
@@ -233,7 +239,9 @@ class Lane:
         probing = self._probing
         if probing is not None and probing.session.wait(0):
             self._probing = None
-            self.governor.learn_probe(probing.rung, _verdict(probing.session), probing.session.took_ns, self._clock.now())
+            self.governor.learn_probe(
+                probing.rung, _verdict(probing.session), probing.session.took_ns, self._clock.now()
+            )
 
     def tidy(self) -> None:
         """Between frames, also when none come."""
@@ -274,7 +282,11 @@ def _verdict(session: Session) -> Outcome:
 def _composed(frame: Frame, enhanced: Pixels, region: Region) -> Pixels:
     """The enhanced picture inside the region, the frame's own pixels, bit for bit, everywhere else."""
     box = region.box
-    if region.covers_all and (box.width, box.height) == (frame.width, frame.height) and frame.pixels.ndim == 2:
+    if (
+        region.covers_all
+        and (box.width, box.height) == (frame.width, frame.height)
+        and frame.pixels.ndim == 2
+    ):
         out = enhanced.copy()  # the session will write over its own next time
     else:
         out = np.array(frame.pixels, order="C")

@@ -87,13 +87,14 @@ class Live:
     def _treat(self, lane: Lane, frame: Frame, plan: Plan, wish: Wish) -> Shown:
         if plan.enhances:
             shown = lane.enhance(frame, plan, wish)
-            if wish.original_view:
-                # The engine has run all the same: the way back to the enhanced picture is instant.
-                return original(frame, Why.OPERATOR, timings=shown.timings)
-            return shown
-        if plan.why is Why.LATE:
-            return lane.late_before_start(frame, plan)
-        return original(frame, plan.why)
+        elif plan.why is Why.LATE:
+            shown = lane.late_before_start(frame, plan)
+        else:
+            shown = original(frame, plan.why)
+        if wish.original_view and plan.why is not Why.STRENGTH_ZERO:
+            # The engine has run all the same: the way back to the enhanced picture is instant.
+            return original(frame, Why.OPERATOR, timings=shown.timings)
+        return shown
 
     def _show(self, lane: Lane, shown: Shown, wish: Wish) -> None:
         flags = Flag.LIVE

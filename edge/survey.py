@@ -58,7 +58,11 @@ class Look:
 
 class Survey:
     def __init__(
-        self, catalog: Catalog, engines: Engines, events: Events, backend: Callable[[str, int], Backend] = open_backend
+        self,
+        catalog: Catalog,
+        engines: Engines,
+        events: Events,
+        backend: Callable[[str, int], Backend] = open_backend,
     ) -> None:
         self._catalog = catalog
         self._engines = engines
@@ -66,7 +70,9 @@ class Survey:
         self._open_backend = backend
         self._backends: dict[str, Backend] = {}
         self._trackers: OrderedDict[str, Tracker] = OrderedDict()
-        self._refused_keys: dict[str, OpenKey] = {}  # per stream: what could not be opened, so as not to try for ever
+        self._refused_keys: dict[
+            str, OpenKey
+        ] = {}  # per stream: what could not be opened, so as not to try for ever
         self.inbox: Latest[Look] = Latest()  # put by live, taken by the survey
 
     def load_backends(self) -> None:
@@ -90,7 +96,9 @@ class Survey:
         if region is None:
             return Prepared(None)
         bits = look.frame.bits
-        key = OpenKey(self.family_for(look.frame, look.family), Shape(region.box.height, region.box.width, bits))
+        key = OpenKey(
+            self.family_for(look.frame, look.family), Shape(region.box.height, region.box.width, bits)
+        )
         if key == look.open_key or key == self._refused_keys.get(look.frame.stream):
             return Prepared(region if self._still_fits(region, look) else None, look.open_key)
         return self._opened(look, region, key)

@@ -126,7 +126,11 @@ def build(size: str) -> onnx.ModelProto:
     blocks, inner = _blocks(g, level)
     calm = g.op("Sub", [inner, _grain(g, blocks, ALIGNMENTS[size])], "calm")
     steady = _steadied(g, calm)
-    _output(g, level, g.op("DepthToSpace", [g.op("Sub", [steady, inner], "difference")], "change", blocksize=BLOCK))
+    _output(
+        g,
+        level,
+        g.op("DepthToSpace", [g.op("Sub", [steady, inner], "difference")], "change", blocksize=BLOCK),
+    )
     picture, state = [1, 1, "h", "w"], [1, BLOCK * BLOCK, "h4", "w4"]
     inputs = {"frame": picture, "full_scale": [], "strength": [], "previous_in": state}
     outputs = {"enhanced": picture, "previous_out": state}
@@ -137,7 +141,9 @@ def build(size: str) -> onnx.ModelProto:
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
         g.constants,
     )
-    model = helper.make_model(graph, producer_name="limpid-edge", opset_imports=[helper.make_opsetid("", OPSET)])
+    model = helper.make_model(
+        graph, producer_name="limpid-edge", opset_imports=[helper.make_opsetid("", OPSET)]
+    )
     model.ir_version = 8
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -169,7 +175,9 @@ def _steadied(g: Graph, calm: str) -> str:
     past = g.op("Sub", ["previous_in", one], "past")
     news = g.op("Sub", [calm, past], "news")
     near = g.quantised(news, 4 * STILL, "near")
-    local = g.op("Conv", [near, g.int8_weights(neighbourhood(), "box")], "local", kernel_shape=[3, 3], pads=[1] * 4)
+    local = g.op(
+        "Conv", [near, g.int8_weights(neighbourhood(), "box")], "local", kernel_shape=[3, 3], pads=[1] * 4
+    )
     rate = g.constant("rate", np.float32(MEMORY / STILL))
     moved = g.op("Mul", [g.op("Abs", [local], "distance"), rate], "moved")
     kept = g.op("Sub", [g.constant("memory", np.float32(MEMORY)), moved], "kept")
@@ -228,7 +236,9 @@ def write(folder: Path, size: str) -> Path:
 def main() -> None:
     for size in ALIGNMENTS:
         home = write(Path(__file__).parent, size)
-        print(f"{home.name}: {(home / 'model.onnx').stat().st_size / 1000:.0f} kB, {kmac_per_px(size):.2f} kMAC/px")
+        print(
+            f"{home.name}: {(home / 'model.onnx').stat().st_size / 1000:.0f} kB, {kmac_per_px(size):.2f} kMAC/px"
+        )
 
 
 if __name__ == "__main__":

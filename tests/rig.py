@@ -43,7 +43,9 @@ class Rig:
         shared = Shared(self.config, self.clock, self.events, self.vitals, self.wishes)
         self.intake = Intake(ScriptedSource([]), self.clock, self.events, self.config.live.max_streams)
         self.intake.inbox = InstantLatest(self.intake._superseded)
-        self.survey = Survey(open_catalog([]), self.config.engines, self.events, lambda _kind, _n: self.backend)
+        self.survey = Survey(
+            open_catalog([]), self.config.engines, self.events, lambda _kind, _n: self.backend
+        )
         self.live = Live(
             shared, self.intake.inbox, self.intake.tally, [self.glass],
             lambda look: look.reply(self.survey.answer(look)),

@@ -47,16 +47,22 @@ class OpenVinoCpu:
             session = OpenVinoSession(engine, compiled, shape, padded)
             session.warm_up()
         except (RuntimeError, EngineFault) as error:
-            raise EngineRefused(f"{engine.manifest.name} at {shape.width}x{shape.height}: {_first_line(error)}") from error
+            raise EngineRefused(
+                f"{engine.manifest.name} at {shape.width}x{shape.height}: {_first_line(error)}"
+            ) from error
         return session
 
     def _read(self, engine: Engine) -> ov.Model:
         try:
             model = self._core.read_model(engine.read_model(), b"")
         except RuntimeError as error:
-            raise EngineRefused(f"{engine.manifest.name}: not a readable model: {_first_line(error)}") from error
+            raise EngineRefused(
+                f"{engine.manifest.name}: not a readable model: {_first_line(error)}"
+            ) from error
         _check_ports(engine, "input", [port.get_any_name() for port in model.inputs], engine.manifest.inputs)
-        _check_ports(engine, "output", [port.get_any_name() for port in model.outputs], engine.manifest.outputs)
+        _check_ports(
+            engine, "output", [port.get_any_name() for port in model.outputs], engine.manifest.outputs
+        )
         return model
 
     def _compile(self, engine: Engine, model: ov.Model, padded: Shape) -> ov.CompiledModel:

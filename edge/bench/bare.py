@@ -30,7 +30,11 @@ def compiled(path: Path, width: int, height: int, bits: int, states: list[str]) 
     steps = PrePostProcessor(model)
     steps.input("frame").tensor().set_element_type(integer)
     steps.output("enhanced").tensor().set_element_type(integer)
-    hints: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    hints: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
     return core.compile_model(steps.build(), "CPU", hints)
 
 
@@ -56,7 +60,9 @@ def main() -> None:
         result = request.infer({"frame": pixels, "previous_in": past})
         engine_ns = time.monotonic_ns() - started
         past = result["previous_out"]
-        outbound.send_multipart([b"bare", header.bytes, struct.pack("<Q", engine_ns), result["enhanced"].data])
+        outbound.send_multipart(
+            [b"bare", header.bytes, struct.pack("<Q", engine_ns), result["enhanced"].data]
+        )
 
 
 if __name__ == "__main__":

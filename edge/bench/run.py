@@ -247,7 +247,14 @@ class SenderProcess:
 
 @contextlib.contextmanager
 def _sender(options: Options) -> Iterator[SenderProcess]:
-    command = [sys.executable, "-m", "edge.bench.sender", str(options.width), str(options.height), str(options.bits)]
+    command = [
+        sys.executable,
+        "-m",
+        "edge.bench.sender",
+        str(options.width),
+        str(options.height),
+        str(options.bits),
+    ]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with ended(process):
         yield SenderProcess(process)

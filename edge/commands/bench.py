@@ -72,5 +72,7 @@ def _print(report: dict[str, Any]) -> None:
             console.print(f"{what.replace('_', ' ')}: {report[what]}")
     if report.get("overhead_to_bare"):
         ratio = report["overhead_to_bare"]
-        console.print(f"overhead to bare script's: {ratio['median']} (rounds: {ratio['least']} to {ratio['most']})")
+        console.print(
+            f"overhead to bare script's: {ratio['median']} (rounds: {ratio['least']} to {ratio['most']})"
+        )
     console.print(f"processor {report['cpu_percent']} % of one core, memory {report['rss_mb']} MB")

@@ -20,7 +20,10 @@ def run(control: str, every: float, *, once: bool, as_json: bool) -> None:
     if once or as_json:
         _print(desk, status, every, once=once, as_json=as_json)
         return
-    with contextlib.suppress(KeyboardInterrupt), Live(table(status), console=Console(), refresh_per_second=4) as view:
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        Live(table(status), console=Console(), refresh_per_second=4) as view,
+    ):
         while True:
             time.sleep(every)
             view.update(table(desk.ask("status")))
@@ -42,7 +45,17 @@ def _print(desk: Control, status: dict[str, Any], every: float, *, once: bool, a
 def table(status: dict[str, Any]) -> Table:
     title = f"limpid {status['version']}, {status['backend']}, {status['rss_mb']} MB"
     view = Table(title=title, caption="latency: received to published")
-    for column in ("stream", "picture", "in", "enhanced", "original", "dropped", "p50 ms", "p99 ms", "max ms"):
+    for column in (
+        "stream",
+        "picture",
+        "in",
+        "enhanced",
+        "original",
+        "dropped",
+        "p50 ms",
+        "p99 ms",
+        "max ms",
+    ):
         view.add_column(column, justify="left" if column in ("stream", "picture") else "right")
     for name, facts in status["streams"].items():
         frames, latency = facts["frames"], facts["latency_ms"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -70,7 +72,7 @@ def test_in_overload_the_age_stays_bounded_and_the_picture_settles(fps: int) -> 
     assert max(during) <= 100 * MS
     assert max(during[-100:]) <= max(during[:100])  # lag does not grow
     changes = [t for t in rig.change_times() if t > overload]
-    assert all(b - a >= SECOND for a, b in zip(changes, changes[1:], strict=False))
+    assert all(b - a >= SECOND for a, b in itertools.pairwise(changes))
     assert len(changes) <= 6
     assert rig.accounted()
     relief = rig.clock.now()
@@ -239,7 +241,12 @@ def test_streams_have_a_state_of_their_own() -> None:
         for _ in range(4):
             rig.live.step()
         rig.clock.advance(SECOND // 30)
-    assert {s.frame.stream for s in rig.shown if s.treatment is Treatment.ENHANCED} == {"s0", "s1", "s2", "s3"}
+    assert {s.frame.stream for s in rig.shown if s.treatment is Treatment.ENHANCED} == {
+        "s0",
+        "s1",
+        "s2",
+        "s3",
+    }
     assert all(rig.accounted(f"s{k}") for k in range(4))
 
 
