@@ -6,6 +6,7 @@ Integrators have their own clients in `tools/clients/`; these share the daemon's
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import zmq
@@ -47,10 +48,11 @@ class Pusher:
         self.refused = 0
 
     def push(self, frame: Frame) -> bool:
+        return self.push_parts(wire.encode_frame(frame, SenderClock.MONOTONIC))
+
+    def push_parts(self, parts: Sequence[bytes | memoryview]) -> bool:
         try:
-            self._socket.send_multipart(
-                wire.encode_frame(frame, SenderClock.MONOTONIC), zmq.NOBLOCK, copy=True
-            )
+            self._socket.send_multipart(parts, zmq.NOBLOCK, copy=True)
         except zmq.Again:
             self.refused += 1
             return False
@@ -75,10 +77,14 @@ class Viewer:
 
     def next(self, timeout_s: float) -> Report | None:
         """The next picture or notice, or None when none came in time. Raises BadFrame."""
+        parts = self.receive(timeout_s)
+        return None if parts is None else wire.decode_shown([part.buffer for part in parts])
+
+    def receive(self, timeout_s: float) -> list[zmq.Frame] | None:
+        """The next message as it came."""
         if not self._socket.poll(int(timeout_s * 1000)):
             return None
-        parts = self._socket.recv_multipart(copy=False)
-        return wire.decode_shown([part.buffer for part in parts])
+        return self._socket.recv_multipart(copy=False)
 
     def close(self) -> None:
         self._socket.close()

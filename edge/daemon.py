@@ -2,8 +2,8 @@
 
 thread     runs                       owns
 main       this script                signals, build-up and take-down
-receive    intake.Intake.run          the source; puts frames into the inbox
-live       pipeline.Live.run          lanes, sessions, the displays' sockets, the ring of recent pictures
+live       pipeline.Live.run          source, intake, lanes, sessions, displays' sockets, recent pictures
+receive-*  sources.Pumped             a source that decodes or renders; none for zeromq
 survey     survey.Survey.run          region trackers, opening engines
 control    control.ControlSocket.run  the control socket; writes wishes
 events     health.Events              the log and the event socket
@@ -40,7 +40,7 @@ from edge.health import Events, Vitals, Watchdog, notify, percentiles
 from edge.intake import Intake
 from edge.pipeline import Live
 from edge.shared import Shared
-from edge.sources import open_source
+from edge.sources import open_prompt
 from edge.survey import Survey
 from edge.wishes import Wish, Wishes
 
@@ -71,7 +71,6 @@ def run_live(
         parts = build(config, down, backend)
         _quiet_collector()
         threads = [
-            _thread("receive", parts.intake.run, stop, crashed),
             _thread("survey", parts.survey.run, stop, crashed),
             _thread("control", parts.control.run, stop, crashed),
             _thread("live", parts.live.run, stop, crashed),
@@ -108,7 +107,7 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
     for folder, reason in catalog.refused.items():
         events.emit("engine.refused", folder=folder, reason=reason)
     ((kind, options),) = config.source.items()
-    source = open_source(kind, options, clock)
+    source = open_prompt(kind, options, clock)
     down.callback(source.close)
     intake = Intake(source, clock, events, live_settings.max_streams)
     displays: list[Display] = [Publisher(PublishOptions(bind=config.sockets.pictures), context)]
@@ -118,7 +117,7 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
     survey = Survey(catalog, config.engines, events, backend)
     survey.load_backends()
     live = Live(
-        shared, intake.inbox, intake.tally, displays, lambda look: survey.inbox.put(look.frame.stream, look)
+        shared, intake, displays, lambda look: survey.inbox.put(look.frame.stream, look)
     )
     down.callback(live.close)
     desk = Desk(shared.wishes, catalog, lambda: status(shared, intake, live))

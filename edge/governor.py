@@ -56,22 +56,30 @@ class Rhythm:
     def __init__(self) -> None:
         self._last_ns: int | None = None
         self._intervals: deque[int] = deque(maxlen=9)
+        self.period_ns = SLOWEST_PERIOD
 
     def beat(self, captured_ns: int) -> None:
         if self._last_ns is not None and 0 < captured_ns - self._last_ns < 2 * SLOWEST_PERIOD:
             self._intervals.append(captured_ns - self._last_ns)
+            middle = sorted(self._intervals)[len(self._intervals) // 2]
+            self.period_ns = min(max(middle, FASTEST_PERIOD), SLOWEST_PERIOD)
         self._last_ns = captured_ns
 
-    @property
-    def known(self) -> bool:
-        return len(self._intervals) > 0
 
-    @property
-    def period_ns(self) -> int:
-        if not self._intervals:
-            return SLOWEST_PERIOD
-        middle = sorted(self._intervals)[len(self._intervals) // 2]
-        return min(max(middle, FASTEST_PERIOD), SLOWEST_PERIOD)
+class Arrival:
+    """When a frame arrived, although it may have waited in a socket before it was read: no later than its capture
+    plus what the way took at its swiftest. The swiftest is let creep up, for a way that has become longer."""
+
+    def __init__(self) -> None:
+        self._session: int | None = None
+        self._swiftest_ns = 0
+
+    def of(self, session: int, captured_ns: int, received_ns: int) -> int:
+        way = received_ns - captured_ns
+        if session != self._session:
+            self._session, self._swiftest_ns = session, way
+        self._swiftest_ns = min(way, self._swiftest_ns + (way - self._swiftest_ns) // 64)
+        return captured_ns + self._swiftest_ns
 
 
 @dataclass(slots=True)
@@ -80,16 +88,27 @@ class _Rung:
 
     cost_ns: int  # at warm-up, with nothing else to do
     recent: deque[int]
+    usual_ns: int = 0  # what it takes nine times in ten
     good_probes: int = 0
     needed_probes: int = 2
     lifted_ns: int | None = None
 
-    @property
-    def usual_ns(self) -> int:
-        """What it takes nine times in ten."""
-        if len(self.recent) < 10:
-            return self.cost_ns
-        return sorted(self.recent)[int(len(self.recent) * 0.9)]
+    def __post_init__(self) -> None:
+        self.usual_ns = self.cost_ns
+
+    def took(self, cost_ns: int) -> None:
+        self.recent.append(cost_ns)
+        if len(self.recent) >= 10:
+            self.usual_ns = _nine_in_ten(self.recent)
+
+    def begin_again(self) -> None:
+        """What it took under other circumstances is no guide."""
+        self.recent.clear()
+        self.usual_ns = self.cost_ns
+
+
+def _nine_in_ten(values: deque[int]) -> int:
+    return sorted(values)[int(len(values) * 0.9)]
 
 
 class Governor:
@@ -146,11 +165,11 @@ class Governor:
 
     # ------------------------------------------------ before a frame
 
-    def admit(self, received_ns: int, period_ns: int, now_ns: int) -> Plan:
+    def admit(self, arrived_ns: int, period_ns: int, now_ns: int) -> Plan:
         """The next frame is due one period after this one came: by then its picture must be out."""
         self.budget_ns = min(self._deadline_ns, max(period_ns, FASTEST_PERIOD))
-        deadline = Deadline(received_ns + self.budget_ns - self._after_ns)
-        self._waits.append(now_ns - received_ns)
+        deadline = Deadline(arrived_ns + self.budget_ns - self._after_ns)
+        self._waits.append(now_ns - arrived_ns)
         if self.settled is None:
             return Plan(None, self.why_original, deadline)
         if deadline.remaining(now_ns) < self._rungs[self.settled].usual_ns // 2:
@@ -175,7 +194,7 @@ class Governor:
 
     def _learn_cost(self, cost_ns: int, now_ns: int) -> None:
         rung = self._rungs[self.settled or ""]
-        rung.recent.append(cost_ns)
+        rung.took(cost_ns)
         if rung.lifted_ns is not None and now_ns - rung.lifted_ns > FORGIVEN:
             rung.needed_probes, rung.lifted_ns = 2, None
         full = len(rung.recent) == rung.recent.maxlen
@@ -198,7 +217,7 @@ class Governor:
             rung.needed_probes = min(2 * rung.needed_probes, 16)
         for each in self._rungs.values():
             each.good_probes = 0
-            each.recent.clear()
+            each.begin_again()
         self._settle(None, why, now_ns)
 
     def _step_down(self, now_ns: int) -> None:
@@ -215,7 +234,7 @@ class Governor:
         self._misses.clear()
         self._misses_in_a_row = 0
         if rung is not None:
-            self._rungs[rung].recent.clear()
+            self._rungs[rung].begin_again()
 
     # ------------------------------------------------ probes: measuring a higher rung behind the picture
 
@@ -268,7 +287,7 @@ class Governor:
         return max(1.0, rung.usual_ns / max(rung.cost_ns, 1)) if rung else 1.0
 
     def _room_ns(self) -> int:
-        usual_wait = sorted(self._waits)[int(len(self._waits) * 0.9)] if self._waits else 0
+        usual_wait = _nine_in_ten(self._waits) if self._waits else 0
         return max(self.budget_ns - self._after_ns - usual_wait, MS)
 
     def _fits(self, cost_ns: int) -> bool:

@@ -27,15 +27,14 @@ RATE_LIMIT = 5  # of one event name and stream a second; the rest are counted, n
 
 
 class Tally:
-    """Where every frame of one stream went. Written by the receive and live threads, each its own fields."""
+    """Where every frame of one stream went. Written by the live thread, read by control."""
 
     def __init__(self) -> None:
-        self.came = 0  # receive thread
-        self.dropped: Counter[str] = Counter()  # receive thread
+        self.came = 0
         self.lost_on_the_way = 0  # gaps in the sequence: never arrived here
-        self.enhanced: Counter[str] = Counter()  # live thread, by engine
-        self.original: Counter[str] = Counter()  # live thread, by reason
-        self.dropped_live: Counter[str] = Counter()  # live thread
+        self.enhanced: Counter[str] = Counter()  # by engine
+        self.original: Counter[str] = Counter()  # by reason
+        self.dropped: Counter[str] = Counter()  # by reason
         self.latencies_ns: deque[int] = deque(maxlen=600)  # received -> published
 
     def showed(self, shown: Shown) -> None:
@@ -45,14 +44,15 @@ class Tally:
             self.original[shown.why.words] += 1
 
     def as_dict(self) -> dict[str, Any]:
-        dropped = self.dropped + self.dropped_live
-        out = sum(self.enhanced.values()) + sum(self.original.values()) + sum(dropped.values())
+        # Copies first: the live thread goes on counting meanwhile.
+        enhanced, original, dropped, came = dict(self.enhanced), dict(self.original), dict(self.dropped), self.came
+        out = sum(enhanced.values()) + sum(original.values()) + sum(dropped.values())
         return {
-            "in": self.came,
-            "enhanced": dict(self.enhanced),
-            "original": dict(self.original),
-            "dropped": dict(dropped),
-            "waiting": max(0, self.came - out),
+            "in": came,
+            "enhanced": enhanced,
+            "original": original,
+            "dropped": dropped,
+            "waiting": max(0, came - out),
             "lost_on_the_way": self.lost_on_the_way,
         }
 

@@ -1,4 +1,4 @@
-"""Source -> the newest frame of each stream. Runs on one receive thread a source.
+"""Source -> the newest frame of each stream. Runs on the live thread: between two frames it reads what has come.
 
 Here it is decided whether a frame may join its stream at all: one sender a stream, the sequence only ever rising.
 Every message is counted as it comes, so that nothing can be lost without a number.
@@ -7,19 +7,18 @@ Every message is counted as it comes, so that nothing can be lost without a numb
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 
 from edge.clock import SECOND, Clock
 from edge.errors import BadFrame, SourceUnavailable
 from edge.frame import Frame
 from edge.health import Events, Tally
-from edge.slot import Latest
 from edge.sources import Source
 
 TAKEOVER = SECOND // 2  # a silent sender's stream may be taken over by another after this
 FORGOTTEN = 10 * SECOND  # a silent stream's place may be given to another after this
-PATIENCE_S = 0.1
+MOST_AT_ONCE = 64  # messages read before a frame is treated: a flood may not keep the live thread reading for ever
 
 
 @dataclass(slots=True)
@@ -30,39 +29,54 @@ class _Sender:
 
 
 class Intake:
+    """Everything here is written by the live thread; control reads the tallies."""
+
     def __init__(self, source: Source, clock: Clock, events: Events, max_streams: int) -> None:
         self._source = source
         self._clock = clock
         self._events = events
         self._max_streams = max_streams
         self._senders: dict[str, _Sender] = {}
-        self.inbox: Latest[Frame] = Latest(self._superseded)  # put by receive, taken by live
-        self.tallies: dict[str, Tally] = {}  # grown by receive; each tally names its writers
+        self._waiting: OrderedDict[str, Frame] = OrderedDict()  # one a stream, the longest-waiting stream first
+        self._idle = threading.Event()  # never set: something to wait on while a source is away
+        self.tallies: dict[str, Tally] = {}
         self.refused: Counter[str] = Counter()  # messages that belong to no stream, by reason
 
     def tally(self, stream: str) -> Tally:
-        return self.tallies.setdefault(stream, Tally())
+        tally = self.tallies.get(stream)
+        if tally is None:
+            tally = self.tallies[stream] = Tally()
+        return tally
 
-    def run(self, stop: threading.Event) -> None:
-        """The receive thread, until the source ends or the process stops."""
-        while not stop.is_set() and not self._source.ended:
-            self.receive(stop)
-        if not stop.is_set():
-            self._events.emit("source.ended")
+    @property
+    def ended(self) -> bool:
+        return self._source.ended and not self._waiting
 
-    def receive(self, stop: threading.Event) -> None:
+    def take(self, timeout_s: float) -> Frame | None:
+        """The newest frame of the stream that has waited longest, or None when nothing came in time."""
+        if not self._waiting:
+            self._receive(timeout_s)
+        for _ in range(MOST_AT_ONCE):
+            if not self._receive(0.0):
+                break
+        return self._waiting.popitem(last=False)[1] if self._waiting else None
+
+    def _receive(self, timeout_s: float) -> bool:
+        """Read one message, whatever it is. False when there is none."""
         try:
-            frame = self._source.next(PATIENCE_S)
+            frame = self._source.next(timeout_s)
         except BadFrame as error:
             self.refused[error.reason] += 1
             self._events.emit("frame.refused", reason=error.reason, detail=error.detail)
-            return
+            return True
         except SourceUnavailable as error:
             self._events.emit("source.unavailable", reason=str(error))
-            stop.wait(PATIENCE_S)
-            return
-        if frame is not None:
-            self.admit(frame)
+            self._idle.wait(timeout_s)
+            return False
+        if frame is None:
+            return False
+        self.admit(frame)
+        return True
 
     def admit(self, frame: Frame) -> None:
         reason = self._objection(frame)
@@ -76,32 +90,38 @@ class Intake:
             tally.dropped[reason] += 1
             self._events.emit("frame.dropped", stream=frame.stream, reason=reason, seq=frame.seq)
             return
-        self.inbox.put(frame.stream, frame)
+        if frame.stream in self._waiting:
+            tally.dropped["superseded"] += 1
+        # A stream keeps its turn: a newer frame must not send it to the back of the queue.
+        self._waiting[frame.stream] = frame
 
     def _objection(self, frame: Frame) -> str | None:
         """Why this frame may not join its stream, or None."""
-        now = self._clock.now()
         sender = self._senders.get(frame.stream)
         if sender is None:
-            if not self._room(now):
-                return "too-many-streams"
-            self._senders[frame.stream] = _Sender(frame.session, frame.seq, now)
-            self._events.emit("stream.opened", stream=frame.stream, width=frame.width, height=frame.height)
-            return None
+            return self._first_of_stream(frame)
         if frame.session != sender.session:
-            return self._newcomer(frame, sender, now)
-        sender.heard_ns = now
+            return self._newcomer(frame, sender)
+        sender.heard_ns = frame.received_ns
         if frame.seq <= sender.seq:
             return "backwards"
-        self.tally(frame.stream).lost_on_the_way += frame.seq - sender.seq - 1
+        if frame.seq > sender.seq + 1:
+            self.tally(frame.stream).lost_on_the_way += frame.seq - sender.seq - 1
         sender.seq = frame.seq
         return None
 
-    def _newcomer(self, frame: Frame, sender: _Sender, now: int) -> str | None:
+    def _first_of_stream(self, frame: Frame) -> str | None:
+        if not self._room(self._clock.now()):
+            return "too-many-streams"
+        self._senders[frame.stream] = _Sender(frame.session, frame.seq, frame.received_ns)
+        self._events.emit("stream.opened", stream=frame.stream, width=frame.width, height=frame.height)
+        return None
+
+    def _newcomer(self, frame: Frame, sender: _Sender) -> str | None:
         # Two senders in one stream would mix two patients in one picture: the first keeps it while it speaks.
-        if now - sender.heard_ns < TAKEOVER:
+        if frame.received_ns - sender.heard_ns < TAKEOVER:
             return "other-sender"
-        self._senders[frame.stream] = _Sender(frame.session, frame.seq, now)
+        self._senders[frame.stream] = _Sender(frame.session, frame.seq, frame.received_ns)
         self._events.emit("stream.new-session", stream=frame.stream)
         return None
 
@@ -113,6 +133,3 @@ class Intake:
                 del self._senders[name]
                 return True
         return False
-
-    def _superseded(self, frame: Frame) -> None:
-        self.tally(frame.stream).dropped["superseded"] += 1

@@ -17,7 +17,7 @@ from edge.backends import Session
 from edge.clock import MS, SECOND, Clock
 from edge.errors import EngineFault
 from edge.frame import Frame, Pixels, Shown, Timings, Treatment, Why, original
-from edge.governor import Governor, Outcome, Plan, Rhythm
+from edge.governor import Arrival, Governor, Outcome, Plan, Rhythm
 from edge.region import Region, Thumb
 from edge.survey import Look, OpenKey, Prepared
 from edge.wishes import Wish
@@ -35,7 +35,6 @@ class _Running:
     rung: str
     session: Session
     since_ns: int
-    is_probe: bool
 
 
 class Lane:
@@ -43,6 +42,7 @@ class Lane:
         self.stream = stream
         self.governor = governor
         self.rhythm = Rhythm()
+        self._arrival = Arrival()
         self.last: Shown | None = None
         self.heard_ns = clock.now()
         self.told_ns: int | None = None  # when NOT LIVE or FROZEN was last said
@@ -111,27 +111,34 @@ class Lane:
 
     def admit(self, frame: Frame, wish: Wish, now_ns: int) -> Plan:
         self._reap()
-        self._watch_layout(frame)
-        plan = self.governor.admit(frame.received_ns, self.rhythm.period_ns, now_ns)
+        if self._region is not None and not self._fits(frame):
+            self._lose_region()
+        arrived_ns = self._arrival.of(frame.session, frame.captured_ns, frame.received_ns)
+        plan = self.governor.admit(arrived_ns, self.rhythm.period_ns, now_ns)
         if wish.strength <= 0.0:
             return replace(plan, rung=None, why=Why.STRENGTH_ZERO)
         if plan.enhances and self._region is None:
             return replace(plan, rung=None, why=Why.NO_REGION)
         return plan
 
-    def _watch_layout(self, frame: Frame) -> None:
-        """A region that no longer fits must not alter one more pixel: it may lie over text now."""
+    def learn(self, shown: Shown, after_ns: int) -> None:
+        """Once the picture is out: what it took, for the next plan."""
+        self.rhythm.beat(shown.frame.captured_ns)
+        if shown.treatment is Treatment.ENHANCED:
+            self.governor.learn(Outcome.ON_TIME, shown.timings.engine, self._clock.now())
+            self.governor.learn_after(after_ns)
+
+    def _fits(self, frame: Frame) -> bool:
+        """The region was found in frames of this size and depth."""
         region = self._region
-        if region is None:
-            return
-        outside = not region.box.inside(frame.width, frame.height)
-        if (
-            outside
-            or (self._key and frame.bits != self._key.shape.bits)
-            or regions.layout_changed(region, frame)
-        ):
-            self._region = None
-            self._looks = 0
+        assert region is not None
+        same_depth = self._key is None or frame.bits == self._key.shape.bits
+        return same_depth and frame.pixels.shape == region.layout.shape
+
+    def _lose_region(self) -> None:
+        """A region that no longer fits must not alter one more pixel: it may lie over text now."""
+        self._region = None
+        self._looks = 0
 
     def enhance(self, frame: Frame, plan: Plan, wish: Wish) -> Shown:
         """The enhanced picture if the engine has it by the deadline; otherwise the original and its reason."""
@@ -147,8 +154,11 @@ class Lane:
             grey = regions.grey_of(frame.pixels[region.box.slices], frame.format)
             started_ns = self._clock.now()
             session.start(grey, wish.strength)
+            # What needs no result is done while the engine computes.
+            canvas = np.array(frame.pixels, order="C")
+            elsewhere = regions.layout_changed(region, frame)
             if not self._in_time(session, plan):
-                self._late = _Running(rung, session, started_ns, is_probe=False)
+                self._late = _Running(rung, session, started_ns)
                 return self._missed(frame, Why.LATE, taken_ns)
             result = session.result()
             done_ns = self._clock.now()
@@ -156,14 +166,15 @@ class Lane:
         except EngineFault as fault:
             session.forget()
             return self._missed(frame, WHY_OF_FAULT.get(fault.reason, Why.FAULT), taken_ns)
-        pixels = _composed(frame, result, region)
+        if elsewhere:
+            self._lose_region()
+            return original(frame, Why.NO_REGION)
+        regions.put_back(frame.pixels[region.box.slices], result, region, canvas[region.box.slices])
+        canvas.setflags(write=False)
         ended_ns = self._clock.now()
-        times = Timings(
-            taken_ns - frame.received_ns, started_ns - taken_ns, done_ns - started_ns, ended_ns - done_ns
-        )
-        self.governor.learn(Outcome.ON_TIME, done_ns - started_ns, ended_ns)
+        times = Timings(taken_ns - frame.received_ns, started_ns - taken_ns, done_ns - started_ns, ended_ns - done_ns)
         return Shown(
-            frame, pixels, Treatment.ENHANCED, Why.NOT_ORIGINAL, session.id, wish.strength, region.box, times,
+            frame, canvas, Treatment.ENHANCED, Why.NOT_ORIGINAL, session.id, wish.strength, region.box, times,
             mean_change=change,
         )  # fmt: skip
 
@@ -228,7 +239,7 @@ class Lane:
         except EngineFault:
             self.governor.learn_probe(rung, Outcome.FAULT, 0, now_ns)
             return
-        self._probing = _Running(rung, session, now_ns, is_probe=True)
+        self._probing = _Running(rung, session, now_ns)
 
     def _reap(self) -> None:
         """Collect what has finished since the last frame; nothing here waits."""
@@ -277,19 +288,3 @@ def _verdict(session: Session) -> Outcome:
     except EngineFault:
         return Outcome.FAULT
     return Outcome.ON_TIME
-
-
-def _composed(frame: Frame, enhanced: Pixels, region: Region) -> Pixels:
-    """The enhanced picture inside the region, the frame's own pixels, bit for bit, everywhere else."""
-    box = region.box
-    if (
-        region.covers_all
-        and (box.width, box.height) == (frame.width, frame.height)
-        and frame.pixels.ndim == 2
-    ):
-        out = enhanced.copy()  # the session will write over its own next time
-    else:
-        out = np.array(frame.pixels, order="C")
-        regions.put_back(frame.pixels[box.slices], enhanced, region, out[box.slices])
-    out.setflags(write=False)
-    return out

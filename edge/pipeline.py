@@ -1,7 +1,6 @@
 """The live thread: `step()`, top to bottom, is a frame's path.
 
-It receives nothing itself (the receive thread does), opens nothing (the survey does), and touches no disk and no
-network but the displays' sockets.
+It opens nothing (the survey does), and touches no disk and no network but its sources' and displays' sockets.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from edge.clock import MS, SECOND
 from edge.displays import Display
 from edge.frame import Frame, Shown, Treatment, Why, original
 from edge.governor import Governor, Plan
-from edge.health import Tally
+from edge.intake import Intake
 from edge.lane import Lane
 from edge.shared import Shared
-from edge.slot import Latest, Ring
+from edge.slot import Ring
 from edge.survey import Look
 from edge.wire import Flag
 from edge.wishes import Wish
@@ -34,8 +33,7 @@ class Live:
     def __init__(
         self,
         shared: Shared,
-        inbox: Latest[Frame],  # put by receive
-        tally: Callable[[str], Tally],
+        intake: Intake,
         displays: Sequence[Display],
         ask_survey: Callable[[Look], None],
     ) -> None:
@@ -44,10 +42,10 @@ class Live:
         self._events = shared.events
         self._vitals = shared.vitals
         self._clock = shared.clock
-        self._inbox = inbox
-        self._tally = tally
+        self._intake = intake
         self._displays = displays
         self._ask_survey = ask_survey
+        self._told_ended = False
         self.lanes: dict[str, Lane] = {}
         self.recent: Ring[Shown] = Ring(  # written by live; capture takes snapshot()
             max_items=int(shared.config.live.recent_seconds * 60),
@@ -58,27 +56,29 @@ class Live:
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
             self.step()
+            if self._intake.ended and not self._told_ended:
+                self._told_ended = True
+                self._events.emit("source.ended")
 
     def step(self) -> None:
         """One frame, from the moment it is the newest to the moment its picture is out."""
         self._vitals.beat()
-        frame = self._inbox.take(self._patience() / SECOND)
+        frame = self._intake.take(self._patience() / SECOND)
         if frame is None:
             self._keep_told()
             return
         lane, wish = self._lane_of(frame), self._wishes.of(frame.stream)
         now = self._clock.now()
         lane.heard_ns = now
-        lane.rhythm.beat(frame.captured_ns)
         if (reason := self._turned_away(lane, frame, wish, now)) is not None:
-            self._tally(frame.stream).dropped_live[reason] += 1
+            self._intake.tally(frame.stream).dropped[reason] += 1
             self._keep_told()
             return
-        lane.look(frame, wish, self._ask_survey)
         before = lane.governor.settled
         plan = lane.admit(frame, wish, now)
         shown = self._treat(lane, frame, plan, wish)
         self._show(lane, shown, wish)
+        lane.look(frame, wish, self._ask_survey)
         lane.probe(frame, self._clock.now())
         self._after(lane, before)
 
@@ -106,9 +106,9 @@ class Live:
             display.show(shown, flags, started)
         ended = self._clock.now()
         lane.last, lane.told_ns, lane.told_not_live = shown, None, False
-        lane.governor.learn_after(shown.timings.composed + ended - started)
+        lane.learn(shown, shown.timings.composed + ended - started)
         self.recent.add(shown)
-        tally = self._tally(shown.frame.stream)
+        tally = self._intake.tally(shown.frame.stream)
         tally.showed(shown)
         tally.latencies_ns.append(ended - shown.frame.received_ns)
         if shown.why in (Why.LATE, Why.BUSY, Why.FAULT, Why.NOT_FINITE, Why.FIDELITY):

@@ -44,6 +44,9 @@ class Latest(Generic[T]):
             _, item = self._items.popitem(last=False)
             return item
 
+    def __len__(self) -> int:
+        return len(self._items)
+
     def close(self) -> None:
         """Wake whoever waits: nothing more will come."""
         with self._ready:

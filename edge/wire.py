@@ -7,6 +7,7 @@ cannot be a frame raises `BadFrame`, never anything else.
 from __future__ import annotations
 
 import enum
+import functools
 import math
 import re
 import struct
@@ -31,6 +32,8 @@ FRAME_MAGIC, SHOWN_MAGIC = b"LMPF", b"LMPS"
 _FRAME = struct.Struct("<4s4B3Q3I2BH2f4I8x48s")
 _SHOWN = struct.Struct("<4s4B3Q3I4B5I4x2Q4I2I2f32s48s48s16s8s48x")
 FRAME_HEADER_BYTES = _FRAME.size
+_RUNNING = struct.Struct("<2Q")  # sequence number and capture time, the only fields that run
+_RUNNING_AT = 16
 SHOWN_HEADER_BYTES = _SHOWN.size
 
 
@@ -135,8 +138,16 @@ def decode_header(header: bytes) -> FrameHeader:
     """Check the header byte for byte; nothing of the pixels is needed."""
     if len(header) != FRAME_HEADER_BYTES:
         raise BadFrame("malformed", f"header of {len(header)} bytes, not {FRAME_HEADER_BYTES}")
+    seq, stamped_ns = _RUNNING.unpack_from(header, _RUNNING_AT)
+    layout = _checked_layout(header[:_RUNNING_AT], header[_RUNNING_AT + _RUNNING.size :])
+    return layout._replace(seq=seq, stamped_ns=stamped_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _checked_layout(before: bytes, after: bytes) -> FrameHeader:
+    """A stream's headers differ in number and time alone: the rest is checked once, and known again."""
     (magic, version, format_, bits, modality, session, seq, stamped, width, height, stride,
-     clock, flags, _, sx, sy, bx, by, bw, bh, name) = _FRAME.unpack(header)  # fmt: skip
+     clock, flags, _, sx, sy, bx, by, bw, bh, name) = _FRAME.unpack(before + bytes(_RUNNING.size) + after)  # fmt: skip
     if magic != FRAME_MAGIC:
         raise BadFrame("malformed", "not a frame message")
     if version != VERSION:

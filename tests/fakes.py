@@ -48,6 +48,8 @@ class ScriptedSource:
         return not self._items
 
     def next(self, timeout_s: float) -> Frame | None:
+        if not self._items:
+            return None
         item = self._items.popleft()
         if isinstance(item, Exception):
             raise item

@@ -15,19 +15,11 @@ from edge.health import Events, Vitals
 from edge.intake import Intake
 from edge.pipeline import Live
 from edge.shared import Shared
-from edge.slot import Latest
 from edge.survey import Survey
 from edge.wishes import Wish, Wishes
 from tests.fakes import Glass, ScriptedSource, SlowBackend, frame
 
 COSTS_MS = {"large": 9.0, "medium": 5.0, "small": 3.0, "classical": 2.0}
-
-
-class InstantLatest(Latest[Frame]):
-    """Does not wait in real time: on a manual clock nothing would come meanwhile."""
-
-    def take(self, timeout_s: float) -> Frame | None:
-        return super().take(0.0)
 
 
 class Rig:
@@ -41,13 +33,13 @@ class Rig:
         self.backend = SlowBackend(self.clock, dict(costs_ms or COSTS_MS))
         self.glass = Glass()
         shared = Shared(self.config, self.clock, self.events, self.vitals, self.wishes)
-        self.intake = Intake(ScriptedSource([]), self.clock, self.events, self.config.live.max_streams)
-        self.intake.inbox = InstantLatest(self.intake._superseded)
+        self.source = ScriptedSource([])
+        self.intake = Intake(self.source, self.clock, self.events, self.config.live.max_streams)
         self.survey = Survey(
             open_catalog([]), self.config.engines, self.events, lambda _kind, _n: self.backend
         )
         self.live = Live(
-            shared, self.intake.inbox, self.intake.tally, [self.glass],
+            shared, self.intake, [self.glass],
             lambda look: look.reply(self.survey.answer(look)),
         )  # fmt: skip
         self.seq = 0

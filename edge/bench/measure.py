@@ -51,10 +51,11 @@ class DaemonEye:
         self._viewer = Viewer(address, hwm=64)
 
     def see(self, seen: Seen, timeout_s: float) -> bool:
-        report = self._viewer.next(timeout_s)
+        parts = self._viewer.receive(timeout_s)
         now = time.monotonic_ns()
-        if report is None:
+        if parts is None:
             return False
+        report = wire.decode_shown([part.buffer for part in parts])
         if report.pixels is None:
             seen.not_live += not report.flags & Flag.LIVE
             return False

@@ -1,7 +1,7 @@
-"""Frames pushed by a scanner over ZeroMQ: the appliance's front door. Read by one receive thread.
+"""Frames pushed by a scanner over ZeroMQ: the appliance's front door. Read by the live thread.
 
-A PULL socket is bound and drained as fast as messages come, so that a scanner is never made to wait and never finds
-old frames queued before new ones; what is not the newest is dropped by `slot.Latest`, and counted.
+A PULL socket is bound and drained between two pictures, so that old frames never queue before new ones; what is not the
+newest of its stream is dropped by the intake, and counted. While a picture is computed a few messages wait in the socket.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ REMEMBERED_SENDERS = 64
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bind: str = "tcp://127.0.0.1:5570"
-    hwm: int = 4  # messages a sender may have queued here before it sees back-pressure
+    hwm: int = 8  # messages that wait here while a picture is computed; beyond, they wait at the sender
 
 
 def open_source(options: Options, clock: Clock) -> ZeroMqSource:
@@ -54,30 +54,30 @@ class ZeroMqSource:
         return False
 
     def next(self, timeout_s: float) -> Frame | None:
-        self._socket.setsockopt(zmq.RCVTIMEO, max(1, int(timeout_s * 1000)))
         try:
-            first = self._socket.recv(copy=False)
+            if timeout_s > 0 and not self._socket.poll(max(1, int(timeout_s * 1000))):
+                return None
+            first = self._socket.recv(zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return None
         received_ns = self._clock.now()
-        payload = self._payload()
+        payload = self._payload(first)
         header = wire.decode_header(first.bytes)
         captured_ns = self._captured.of(header, received_ns)
         return wire.frame_of(header, payload.buffer, captured_ns, received_ns)
 
-    def _payload(self) -> zmq.Frame:
+    def _payload(self, first: zmq.Frame) -> zmq.Frame:
         """The second part; whatever follows it is read away, one part at a time, and refused."""
-        parts: list[zmq.Frame] = []
-        surplus = 0
-        while self._socket.getsockopt(zmq.RCVMORE):
-            part = self._socket.recv(copy=False)
-            if parts:
-                surplus += 1
-            else:
-                parts.append(part)
-        if surplus or not parts:
-            raise BadFrame("malformed", f"{1 + len(parts) + surplus} parts, not 2")
-        return parts[0]
+        if not first.more:
+            raise BadFrame("malformed", "1 part, not 2")
+        payload = part = self._socket.recv(zmq.NOBLOCK, copy=False)
+        count = 2
+        while part.more:
+            part = self._socket.recv(zmq.NOBLOCK, copy=False)
+            count += 1
+        if count > 2:
+            raise BadFrame("malformed", f"{count} parts, not 2")
+        return payload
 
     def close(self) -> None:
         self._socket.close()

@@ -37,14 +37,14 @@ def test_no_rung_that_fits_is_overload_and_none_at_all_is_said() -> None:
 
 def test_the_deadline_is_before_the_next_frame_is_due() -> None:
     g = governor()
-    plan = g.admit(received_ns=SECOND, period_ns=20 * MS, now_ns=SECOND)
+    plan = g.admit(arrived_ns=SECOND, period_ns=20 * MS, now_ns=SECOND)
     assert plan.enhances
     assert SECOND < plan.deadline.at_ns < SECOND + 20 * MS
 
 
 def test_a_frame_that_waited_too_long_is_not_begun() -> None:
     g = governor()
-    plan = g.admit(received_ns=SECOND, period_ns=PERIOD, now_ns=SECOND + 31 * MS)
+    plan = g.admit(arrived_ns=SECOND, period_ns=PERIOD, now_ns=SECOND + 31 * MS)
     assert not plan.enhances
     assert plan.why is Why.LATE
 

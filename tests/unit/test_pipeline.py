@@ -161,7 +161,7 @@ def test_frozen_frames_are_counted_and_the_picture_is_told_frozen(rig: Rig) -> N
     shown = len(rig.shown)
     rig.play(1.0)
     assert len(rig.shown) == shown
-    assert rig.intake.tally("s").dropped_live["frozen"] == 30
+    assert rig.intake.tally("s").dropped["frozen"] == 30
     assert all(flags & Flag.FROZEN for flags, _ in rig.glass.notices)
     assert len(rig.glass.notices) >= 3
     rig.wishes.change("s", frozen=False)
@@ -199,7 +199,7 @@ def test_too_old_a_frame_is_dropped_not_shown(rig: Rig) -> None:
     shown = len(rig.shown)
     rig.live.step()
     assert len(rig.shown) == shown
-    assert rig.intake.tally("s").dropped_live["too-old"] == 1
+    assert rig.intake.tally("s").dropped["too-old"] == 1
 
 
 def test_the_past_is_forgotten_on_a_cut_a_gap_and_a_new_session(rig: Rig) -> None:
