@@ -194,6 +194,7 @@ def _quiet_collector() -> None:
     """What was built stays: the garbage collector need not look at it again while frames pass."""
     gc.collect()
     gc.freeze()
+    gc.disable()  # the live thread collects between two pictures instead (pipeline)
     sys.setswitchinterval(0.0005)  # a Python thread may not keep the live thread waiting for 5 ms
 
 

@@ -150,14 +150,18 @@ class Lane:
         if not self._is_free(plan):
             return self._missed(frame, Why.BUSY, taken_ns)
         try:
-            self._mind_the_past(frame, region, rung, session)
+            if self._past_is_anothers(frame, rung):
+                session.forget()
             grey = regions.grey_of(frame.pixels[region.box.slices], frame.format)
             started_ns = self._clock.now()
             session.start(grey, wish.strength)
             # What needs no result is done while the engine computes.
             canvas = np.array(frame.pixels, order="C")
             elsewhere = regions.layout_changed(region, frame)
-            if not self._in_time(session, plan):
+            in_time = self._in_time(session, plan)
+            if in_time and self._scene_was_cut(frame, region):
+                in_time = self._computed_afresh(session, grey, wish.strength, plan)
+            if not in_time:
                 self._late = _Running(rung, session, started_ns)
                 return self._missed(frame, Why.LATE, taken_ns)
             result = session.result()
@@ -204,22 +208,26 @@ class Lane:
         self._late = None  # its picture is discarded; the state it left is that of a frame really seen
         return True
 
-    def _mind_the_past(self, frame: Frame, region: Region, rung: str, session: Session) -> None:
+    def _past_is_anothers(self, frame: Frame, rung: str) -> bool:
         """Recurrent state is only of use while it is this picture's own past."""
+        last, self._computed = self._computed, frame
+        other_rung, self._computed_rung = rung != self._computed_rung, rung
+        if last is None or other_rung or frame.cut or frame.session != last.session:
+            self._thumb = None  # what came before is no measure of a cut either
+            return True
+        gap = FORGET_AFTER_PERIODS * max(self.rhythm.period_ns, 16 * MS)
+        return frame.captured_ns - last.captured_ns > gap
+
+    def _scene_was_cut(self, frame: Frame, region: Region) -> bool:
         thumb = regions.thumb(frame, region.box)
         before, self._thumb = self._thumb, thumb
-        last, self._computed = self._computed, frame
-        gap = FORGET_AFTER_PERIODS * max(self.rhythm.period_ns, 16 * MS)
-        other_rung, self._computed_rung = rung != self._computed_rung, rung
-        if (
-            last is None
-            or other_rung
-            or frame.cut
-            or frame.session != last.session
-            or frame.captured_ns - last.captured_ns > gap
-            or (before is not None and regions.scene_cut(before, thumb))
-        ):
-            session.forget()
+        return before is not None and before.shape == thumb.shape and regions.scene_cut(before, thumb)
+
+    def _computed_afresh(self, session: Session, grey: Pixels, strength: float, plan: Plan) -> bool:
+        """A cut was seen: the result holds a ghost of the scene before. Once more, without a past."""
+        session.forget()
+        session.start(grey, strength)
+        return self._in_time(session, plan)
 
     # ------------------------------------------------ behind the picture
 

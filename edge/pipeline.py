@@ -5,6 +5,7 @@ It opens nothing (the survey does), and touches no disk and no network but its s
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -46,6 +47,7 @@ class Live:
         self._displays = displays
         self._ask_survey = ask_survey
         self._told_ended = False
+        self._collected_ns = shared.clock.now()
         self.lanes: dict[str, Lane] = {}
         self.recent: Ring[Shown] = Ring(  # written by live; capture takes snapshot()
             max_items=int(shared.config.live.recent_seconds * 60),
@@ -56,6 +58,7 @@ class Live:
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
             self.step()
+            self._collect_garbage()
             if self._intake.ended and not self._told_ended:
                 self._told_ended = True
                 self._events.emit("source.ended")
@@ -81,6 +84,13 @@ class Live:
         lane.look(frame, wish, self._ask_survey)
         lane.probe(frame, self._clock.now())
         self._after(lane, before)
+
+    def _collect_garbage(self) -> None:
+        """Between two pictures, not whenever Python thinks of it; what was built is frozen, so it is quick."""
+        now = self._clock.now()
+        if now - self._collected_ns > SECOND:
+            self._collected_ns = now
+            gc.collect()
 
     # ------------------------------------------------ the steps of a step
 

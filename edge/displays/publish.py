@@ -32,6 +32,7 @@ def open_display(options: Options) -> Publisher:
 class Publisher:
     def __init__(self, options: Options, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self._wanted: set[bytes] = set()
+        self._names: dict[str, tuple[tuple[Topic, bytes], ...]] = {}  # per stream: the topics somebody wants
         self._socket = context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDHWM, options.hwm)
@@ -45,34 +46,37 @@ class Publisher:
 
     def show(self, shown: Shown, flags: Flag, now_ns: int) -> None:
         self._hear_subscriptions()
-        for topic in Topic:
-            name = topic.of(shown.frame.stream)
-            if self._is_wanted(name):
-                more, pictures = _pictures(topic, shown)
-                self._send([name, wire.encode_shown(shown, flags | more, now_ns), *pictures])
+        for topic, name in self._wanted_of(shown.frame.stream):
+            more, pictures = _pictures(topic, shown)
+            self._send([name, wire.encode_shown(shown, flags | more, now_ns), *pictures])
 
     def notice(self, last: Shown, flags: Flag, now_ns: int) -> None:
         self._hear_subscriptions()
         header = wire.encode_notice(last, flags, now_ns)
-        for topic in Topic:
-            name = topic.of(last.frame.stream)
-            if self._is_wanted(name):
-                self._send([name, header])
+        for _, name in self._wanted_of(last.frame.stream):
+            self._send([name, header])
 
     def _send(self, parts: Sequence[bytes | memoryview]) -> None:
         # pyzmq's zero-copy path costs more than copying a picture of this size (0.27 ms at 640x480 here).
         self._socket.send_multipart(parts, copy=True)
 
-    def _is_wanted(self, name: bytes) -> bool:
-        return any(name.startswith(prefix) for prefix in self._wanted)
+    def _wanted_of(self, stream: str) -> tuple[tuple[Topic, bytes], ...]:
+        names = self._names.get(stream)
+        if names is None:
+            every = [(topic, topic.of(stream)) for topic in Topic]
+            names = tuple((topic, name) for topic, name in every if name.startswith(tuple(self._wanted)))
+            self._names[stream] = names
+        return names
 
     def _hear_subscriptions(self) -> None:
         while self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
             message = self._socket.recv()
             if message[:1] == b"\1":
                 self._wanted.add(message[1:])
+                self._names.clear()
             elif message[:1] == b"\0":
                 self._wanted.discard(message[1:])
+                self._names.clear()
 
     def close(self) -> None:
         self._socket.close()
