@@ -12,6 +12,8 @@ watchdog   health.Watchdog            ends the process when live or an engine ha
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import faulthandler
 import gc
 import os
@@ -70,6 +72,7 @@ def run_live(
     with ExitStack() as down:
         parts = build(config, down, backend)
         _quiet_collector()
+        _keep_memory()
         threads = [
             _thread("survey", parts.survey.run, stop, crashed),
             _thread("control", parts.control.run, stop, crashed),
@@ -196,6 +199,16 @@ def _quiet_collector() -> None:
     gc.freeze()
     gc.disable()  # the live thread collects between two pictures instead (pipeline)
     sys.setswitchinterval(0.0005)  # a Python thread may not keep the live thread waiting for 5 ms
+
+
+def _keep_memory() -> None:
+    """Freed pictures stay ours: handing their pages back and faulting them in anew costs up to a millisecond a frame.
+    glibc only; elsewhere the allocator keeps its own counsel."""
+    mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_threshold, 32 << 20)
+        libc.mallopt(trim_threshold, 1 << 30)
 
 
 def _end_anyway_after(seconds: float, status: int) -> None:

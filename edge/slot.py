@@ -55,16 +55,16 @@ class Latest(Generic[T]):
 
 
 class Ring(Generic[T]):
-    """The last items, bounded by count and by bytes; the oldest goes first.
+    """The last items, bounded by age and by bytes; the oldest goes first.
 
     Written by the live thread; any other thread takes a `snapshot()`, which copies references, not pixels.
     """
 
-    def __init__(self, max_items: int, max_bytes: int, size_of: Callable[[T], int]) -> None:
+    def __init__(self, max_bytes: int, size_of: Callable[[T], int], too_old: Callable[[T, T], bool]) -> None:
         self._items: deque[T] = deque()
-        self._max_items = max_items
         self._max_bytes = max_bytes
         self._size_of = size_of
+        self._too_old = too_old  # (oldest, newest)
         self._lock = threading.Lock()
         self.bytes = 0
         self.forgotten = 0
@@ -73,7 +73,7 @@ class Ring(Generic[T]):
         with self._lock:
             self._items.append(item)
             self.bytes += self._size_of(item)
-            while self._items and (len(self._items) > self._max_items or self.bytes > self._max_bytes):
+            while self._items and (self.bytes > self._max_bytes or self._too_old(self._items[0], item)):
                 self.bytes -= self._size_of(self._items.popleft())
                 self.forgotten += 1
 

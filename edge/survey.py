@@ -82,7 +82,6 @@ class Survey:
 
     def run(self, stop: threading.Event) -> None:
         """The survey thread: it gives way to the live thread, which needs the same cores."""
-        thread_yields(10)
         while not stop.is_set():
             look = self.inbox.take(0.2)
             if look is not None:
