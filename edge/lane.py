@@ -24,7 +24,7 @@ from edge.wishes import Wish
 
 FORGET_AFTER_PERIODS = 4  # a gap this long and the past is no longer the picture's own
 LOOKS_AT_FIRST = 8
-LOOK_OFTEN, LOOK_SELDOM, LOOK_URGENT = SECOND // 4, 2 * SECOND, SECOND // 20
+LOOK_OFTEN, LOOK_SELDOM, LOOK_URGENT = SECOND // 4, 4 * SECOND, SECOND // 20
 WHY_OF_FAULT = {"not-finite": Why.NOT_FINITE, "fidelity": Why.FIDELITY}
 
 

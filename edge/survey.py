@@ -10,6 +10,7 @@ import statistics
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from edge import region as regions
@@ -69,6 +70,8 @@ class Survey:
         self._events = events
         self._open_backend = backend
         self._backends: dict[str, Backend] = {}
+        # Searching gives way to the live thread. Opening must not: an engine's own threads inherit what opens it.
+        self._finder = ThreadPoolExecutor(1, "find", initializer=thread_yields, initargs=(10,))
         self._trackers: OrderedDict[str, Tracker] = OrderedDict()
         self._refused_keys: dict[
             str, OpenKey
@@ -81,17 +84,19 @@ class Survey:
             self._backend(kind)
 
     def run(self, stop: threading.Event) -> None:
-        """The survey thread: it gives way to the live thread, which needs the same cores."""
+        """The survey thread."""
         while not stop.is_set():
             look = self.inbox.take(0.2)
             if look is not None:
                 look.reply(self.answer(look))
+        self._finder.shutdown(wait=False)
 
     def family_for(self, frame: Frame, wished: str) -> str:
         return wished or getattr(self._engines, frame.modality.name.lower())
 
     def answer(self, look: Look) -> Prepared:
-        region = self._tracker(look.frame.stream).update(look.frame)
+        tracker = self._tracker(look.frame.stream)
+        region = self._finder.submit(tracker.update, look.frame).result()
         if region is None:
             return Prepared(None)
         bits = look.frame.bits
