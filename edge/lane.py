@@ -47,6 +47,7 @@ class Lane:
         self.heard_ns = clock.now()
         self.told_ns: int | None = None  # when NOT LIVE or FROZEN was last said
         self.told_not_live = False
+        self.told_rung: str | None = None  # the treatment last told in an event
         self.mail: queue.SimpleQueue[Prepared] = queue.SimpleQueue()  # put by the survey, taken by live
         self._clock = clock
         self._most_change = most_change

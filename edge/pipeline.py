@@ -26,6 +26,7 @@ NOT_LIVE_PERIODS = 1.75  # said before the second period is over
 TELL_AGAIN = SECOND // 4
 IDLE_LANE = 30 * SECOND
 LONGEST_WAIT = SECOND // 10
+BREATH = 3 * MS  # for a picture to reach its displays, before anything else is done
 
 
 class Live:
@@ -47,6 +48,7 @@ class Live:
         self._displays = displays
         self._ask_survey = ask_survey
         self._told_ended = False
+        self._chores: list[tuple[Lane, Shown]] = []
         self._collected_ns = shared.clock.now()
         self.lanes: dict[str, Lane] = {}
         recent_ns = int(shared.config.live.recent_seconds * SECOND)
@@ -59,7 +61,6 @@ class Live:
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
             self.step()
-            self._collect_garbage()
             if self._intake.ended and not self._told_ended:
                 self._told_ended = True
                 self._events.emit("source.ended")
@@ -69,6 +70,7 @@ class Live:
         self._vitals.beat()
         frame = self._intake.take(self._patience() / SECOND)
         if frame is None:
+            self._do_chores()
             self._keep_told()
             return
         lane, wish = self._lane_of(frame), self._wishes.of(frame.stream)
@@ -78,13 +80,12 @@ class Live:
             self._intake.tally(frame.stream).dropped[reason] += 1
             self._keep_told()
             return
-        before = lane.governor.settled
         plan = lane.admit(frame, wish, now)
         shown = self._treat(lane, frame, plan, wish)
         self._show(lane, shown, wish)
-        lane.look(frame, wish, self._ask_survey)
-        lane.probe(frame, self._clock.now())
-        self._after(lane, before)
+        self._chores.append((lane, shown))
+        if len(self._chores) > len(self.lanes):  # frames come without a pause
+            self._do_chores()
 
     def _collect_garbage(self) -> None:
         """Between two pictures, not whenever Python thinks of it; what was built is frozen, so it is quick."""
@@ -118,7 +119,6 @@ class Live:
         ended = self._clock.now()
         lane.last, lane.told_ns, lane.told_not_live = shown, None, False
         lane.learn(shown, shown.timings.composed + ended - started)
-        self.recent.add(_kept(shown))
         tally = self._intake.tally(shown.frame.stream)
         tally.showed(shown)
         tally.latencies_ns.append(ended - shown.frame.received_ns)
@@ -134,15 +134,25 @@ class Live:
             return "too-old"
         return None
 
-    def _after(self, lane: Lane, before: str | None) -> None:
-        if lane.open_mail():
-            self._events.emit("lane.prepared", stream=lane.stream)
+    def _do_chores(self) -> None:
+        """What can wait until the picture has left the house: on few cores it would stand in the picture's way."""
+        for lane, shown in self._chores:
+            self.recent.add(_kept(shown))
+            lane.look(shown.frame, self._wishes.of(lane.stream), self._ask_survey)
+            lane.probe(shown.frame, self._clock.now())
+            if lane.open_mail():
+                self._events.emit("lane.prepared", stream=lane.stream)
+            self._tell_treatment(lane)
+        self._chores.clear()
+        self._note_computing()
+        self._collect_garbage()
+
+    def _tell_treatment(self, lane: Lane) -> None:
         settled = lane.governor.settled
-        if settled != before:
+        if settled != lane.told_rung:
+            lane.told_rung = settled
             why = lane.governor.why_original.words if settled is None else ""
             self._events.emit("treatment.changed", stream=lane.stream, rung=settled or "original", why=why)
-        self._note_computing()
-        self._keep_told()
 
     def _note_computing(self) -> None:
         since = [lane.computing_since_ns for lane in self.lanes.values()]
@@ -170,6 +180,8 @@ class Live:
     def _patience(self) -> int:
         """How long to wait for a frame before somebody must be told that none came."""
         now = self._clock.now()
+        if self._chores:
+            return BREATH
         waits = [self._next_notice(lane) - now for lane in self.lanes.values() if lane.last is not None]
         return max(MS, min([LONGEST_WAIT, *waits]))
 

@@ -52,6 +52,7 @@ class Rig:
         """One frame through the receive thread's half, and one step of the live thread's."""
         self.intake.admit(self.frame(**more))
         self.live.step()
+        self.live.step()
 
     def play(
         self,
@@ -74,6 +75,7 @@ class Rig:
                 self.intake.admit(frame(self.seq, at_ns=at, pixels=picture, **more))  # type: ignore[arg-type]
                 sent += 1
             self.live.step()
+            self.live.step()  # a breath: what can wait until the picture is out
 
     def slow_down(self, factor: float, *sizes: str) -> None:
         for size in sizes or tuple(self.backend.sessions):
