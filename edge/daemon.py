@@ -12,7 +12,6 @@ watchdog   health.Watchdog            ends the process when live or an engine ha
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import faulthandler
 import gc
@@ -26,6 +25,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import psutil
 import zmq
 
@@ -69,10 +69,10 @@ def run_live(
     faulthandler.enable()
     _stop_on_signals(stop)
     crashed = threading.Event()
+    _keep_memory(config.live.recent_megabytes)
     with ExitStack() as down:
         parts = build(config, down, backend)
         _quiet_collector()
-        _keep_memory()
         threads = [
             _thread("survey", parts.survey.run, stop, crashed),
             _thread("control", parts.control.run, stop, crashed),
@@ -201,14 +201,22 @@ def _quiet_collector() -> None:
     sys.setswitchinterval(0.0005)  # a Python thread may not keep the live thread waiting for 5 ms
 
 
-def _keep_memory() -> None:
-    """Freed pictures stay ours: handing their pages back and faulting them in anew costs up to a millisecond a frame.
-    glibc only; elsewhere the allocator keeps its own counsel."""
-    mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
-    with contextlib.suppress(OSError, AttributeError):
+def _keep_memory(megabytes: int) -> None:
+    """Take the memory of the last seconds now, touch it, and keep whatever is freed from then on.
+
+    A page that was never touched costs the frame that touches it first; with a fresh picture or two a frame that is a
+    millisecond. glibc only; elsewhere the allocator keeps its own counsel.
+    """
+    arena_max, mmap_threshold, trim_threshold = -8, -3, -1  # M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+    try:
         libc = ctypes.CDLL(None)
+        libc.mallopt(arena_max, 1)
         libc.mallopt(mmap_threshold, 32 << 20)
-        libc.mallopt(trim_threshold, 1 << 30)
+        libc.mallopt(trim_threshold, (megabytes + 1024) << 20)
+    except (OSError, AttributeError):
+        return
+    touched = [np.ones(1 << 20, np.uint8) for _ in range(megabytes + megabytes // 4)]
+    del touched
 
 
 def _end_anyway_after(seconds: float, status: int) -> None:
