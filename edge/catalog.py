@@ -53,9 +53,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]+$")]
     sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
     precision: Literal["int8", "fp16", "fp32"]
-    multiple: Annotated[
-        int, msgspec.Meta(ge=1, le=64)
-    ]  # sides of the picture are padded to a multiple of this
+    multiple: Annotated[int, msgspec.Meta(ge=1, le=64)]  # sides of the picture are padded to a multiple of this
     kmac_per_px: float
     licence: str
     limits: str
@@ -106,9 +104,7 @@ def read_engine(folder: Path) -> Engine:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ConfigError) as error:
         raise EngineRefused(f"{path}: {error}") from error
     if manifest.contract != CONTRACT:
-        raise EngineRefused(
-            f"{manifest.name}: made for contract {manifest.contract}, this daemon has {CONTRACT}"
-        )
+        raise EngineRefused(f"{manifest.name}: made for contract {manifest.contract}, this daemon has {CONTRACT}")
     return Engine(manifest, folder)
 
 

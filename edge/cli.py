@@ -64,9 +64,7 @@ def demo(
     """A phantom scanner, the daemon, and live figures; writes a before/after picture and a short clip."""
     from edge.commands import demo as command
 
-    command.run(
-        command.Options(modality=modality, seconds=seconds, out=out, quiet=headless or json), as_json=json
-    )
+    command.run(command.Options(modality=modality, seconds=seconds, out=out, quiet=headless or json), as_json=json)
 
 
 @app.command()
@@ -91,9 +89,7 @@ def send(
     source: Annotated[str, typer.Argument(help="phantom, replay, video, openigtlink ...")] = "phantom",
     to: Annotated[str, typer.Option(help="The daemon's frame socket.")] = FRAMES,
     settings: SetOption = None,
-    seconds: Annotated[
-        float, typer.Option(min=0, help="Stop after this long; 0: when the source ends.")
-    ] = 0.0,
+    seconds: Annotated[float, typer.Option(min=0, help="Stop after this long; 0: when the source ends.")] = 0.0,
     json: JsonOption = False,
 ) -> None:
     """Send any source's frames to a daemon, as a scanner would."""
@@ -133,14 +129,10 @@ def watch(
 def set_(
     control: ControlOption = CONTROL,
     stream: Annotated[str | None, typer.Option(help="Which stream; without it, all of them.")] = None,
-    strength: Annotated[
-        float | None, typer.Option(min=0, max=100, help="Per cent; 0 is the original.")
-    ] = None,
+    strength: Annotated[float | None, typer.Option(min=0, max=100, help="Per cent; 0 is the original.")] = None,
     view: Annotated[str | None, typer.Option(help="enhanced or original.")] = None,
     engine: Annotated[str | None, typer.Option(help="An engine family.")] = None,
-    freeze: Annotated[
-        bool | None, typer.Option("--freeze/--unfreeze", help="Hold or release the picture.")
-    ] = None,
+    freeze: Annotated[bool | None, typer.Option("--freeze/--unfreeze", help="Hold or release the picture.")] = None,
 ) -> None:
     """Change a running daemon's picture: strength, view, engine, freeze."""
     from edge.commands import set_picture as command
@@ -204,16 +196,12 @@ def main() -> NoReturn:
     except typer.Abort:
         sys.exit(130)
     except Exception as error:
-        if hasattr(error, "format_message") and hasattr(
-            error, "exit_code"
-        ):  # a usage error of the command line
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of the command line
             _fail(error.format_message(), OPERATOR_ERROR)  # type: ignore[attr-defined]
         raise
     sys.exit(result if isinstance(result, int) else 0)
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"limpid: {message}", style="red", markup=False
-    )
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"limpid: {message}", style="red", markup=False)
     sys.exit(status)

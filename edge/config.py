@@ -18,7 +18,7 @@ from edge.errors import ConfigError
 if sys.version_info >= (3, 11):
     import tomllib
 else:  # pragma: no cover - the same parser under its older name
-    import tomli as tomllib
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
 T = TypeVar("T", bound=msgspec.Struct)
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]

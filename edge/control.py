@@ -93,9 +93,7 @@ class Desk:
             settings["original_view"] = request.view == "original"
         if request.engine is not None:
             if request.engine not in self._catalog.families:
-                raise ConfigError(
-                    f'no engine "{request.engine}"; there are: {", ".join(self._catalog.families)}'
-                )
+                raise ConfigError(f'no engine "{request.engine}"; there are: {", ".join(self._catalog.families)}')
             settings["family"] = request.engine
         self._wishes.change(request.stream, **settings)
         return {}

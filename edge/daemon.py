@@ -62,9 +62,7 @@ class Parts:
     watchdog: Watchdog
 
 
-def run_live(
-    config: Config, stop: threading.Event, backend: Callable[[str, int], Backend] = open_backend
-) -> int:
+def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int], Backend] = open_backend) -> int:
     """The live process, from nothing to nothing. Gives its exit status."""
     faulthandler.enable()
     _stop_on_signals(stop)
@@ -103,9 +101,7 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
     events.listen(event_socket.publish)
     events.start()
     live_settings = config.live
-    shared = Shared(
-        config, clock, events, Vitals(clock), Wishes(Wish(strength=live_settings.strength_percent / 100))
-    )
+    shared = Shared(config, clock, events, Vitals(clock), Wishes(Wish(strength=live_settings.strength_percent / 100)))
     catalog = open_catalog(config.engines.folders)
     for folder, reason in catalog.refused.items():
         events.emit("engine.refused", folder=folder, reason=reason)
@@ -119,9 +115,7 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
         down.callback(display.close)
     survey = Survey(catalog, config.engines, events, backend)
     survey.load_backends()
-    live = Live(
-        shared, intake, displays, lambda look: survey.inbox.put(look.frame.stream, look)
-    )
+    live = Live(shared, intake, displays, lambda look: survey.inbox.put(look.frame.stream, look))
     down.callback(live.close)
     desk = Desk(shared.wishes, catalog, lambda: status(shared, intake, live))
     control = ControlSocket(config.sockets.control, desk, context)

@@ -23,14 +23,10 @@ def mean_change(before: Pixels, after: Pixels, full_scale: int) -> float:
 def check(before: Pixels, after: Pixels, full_scale: int, most: float) -> float:
     """The mean change, or EngineFault when it is more than an engine may make."""
     if after.shape != before.shape or after.dtype != before.dtype:
-        raise EngineFault(
-            "shape", f"result {after.shape} {after.dtype} for a picture {before.shape} {before.dtype}"
-        )
+        raise EngineFault("shape", f"result {after.shape} {after.dtype} for a picture {before.shape} {before.dtype}")
     change = mean_change(before, after, full_scale)
     if change > most:
-        raise EngineFault(
-            "fidelity", f"mean change {change:.3f} of full scale, at most {most:.3f} is allowed"
-        )
+        raise EngineFault("fidelity", f"mean change {change:.3f} of full scale, at most {most:.3f} is allowed")
     return change
 
 

@@ -92,12 +92,7 @@ class Box:
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
     def inside(self, width: int, height: int) -> bool:
-        return (
-            self.width > 0
-            and self.height > 0
-            and self.x + self.width <= width
-            and self.y + self.height <= height
-        )
+        return self.width > 0 and self.height > 0 and self.x + self.width <= width and self.y + self.height <= height
 
 
 @dataclass(frozen=True, slots=True, eq=False)

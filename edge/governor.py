@@ -124,9 +124,7 @@ class Governor:
         self._changed_ns: int | None = None
         self._probed_ns = 0
         self._probe_turn = 0
-        self._waits: deque[int] = deque(
-            maxlen=20
-        )  # how long frames waited for the live thread: other streams' turns
+        self._waits: deque[int] = deque(maxlen=20)  # how long frames waited for the live thread: other streams' turns
         self._after_ns = 1 * MS  # from the engine's result to the picture being out
         self.budget_ns = deadline_ns
         self.settled: str | None = None

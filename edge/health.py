@@ -1,6 +1,6 @@
 """Counters, events and the watchdog. Events are written off the live thread.
 
-`Tally` keeps the one equation that is always true: in = enhanced + original (by reason) + dropped (by reason) + waiting.
+`Tally` keeps the equation that is always true: in = enhanced + original (by reason) + dropped (by reason) + waiting.
 `Events` takes structured events from any thread without ever making it wait; its own thread writes them out.
 `Vitals` is what the live thread shows of its progress; the watchdog thread reads it.
 """
@@ -154,9 +154,7 @@ class Watchdog:
 
     EXIT_CODE = 75
 
-    def __init__(
-        self, vitals: Vitals, limit_ns: int, events: Events, end: Callable[[int], None] = os._exit
-    ) -> None:
+    def __init__(self, vitals: Vitals, limit_ns: int, events: Events, end: Callable[[int], None] = os._exit) -> None:
         self._vitals = vitals
         self._limit_ns = limit_ns
         self._events = events

@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
@@ -85,7 +86,7 @@ class Lane:
         return replaced
 
     def _replace_sessions(self, found: Prepared) -> None:
-        self._retired += [session for session in self._sessions.values()]
+        self._retired += list(self._sessions.values())
         self._sessions = dict(found.sessions or {})
         self._key = found.key
         self._late = self._probing = self._computed = None
@@ -157,7 +158,7 @@ class Lane:
             started_ns = self._clock.now()
             session.start(grey, wish.strength)
             # What needs no result is done while the engine computes.
-            canvas = np.array(frame.pixels, order="C")
+            canvas = cast("Pixels", np.array(frame.pixels, order="C"))
             elsewhere = regions.layout_changed(region, frame)
             in_time = self._in_time(session, plan)
             if in_time and self._scene_was_cut(frame, region):

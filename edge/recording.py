@@ -91,18 +91,14 @@ class Recorder:
         try:
             os.fsync(fd)
         except OSError as error:
-            raise LimpidError(
-                f"{self.path}: the last second may not be on the disk: {error.strerror}"
-            ) from error
+            raise LimpidError(f"{self.path}: the last second may not be on the disk: {error.strerror}") from error
         finally:
             os.close(fd)
 
     def __enter__(self) -> Recorder:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
     def _create(self) -> int:
@@ -141,9 +137,7 @@ class Recorder:
         try:
             os.fsync(self._fd)
         except OSError as error:
-            raise LimpidError(
-                f"{self.path}: the disk does not keep what is written: {error.strerror}"
-            ) from error
+            raise LimpidError(f"{self.path}: the disk does not keep what is written: {error.strerror}") from error
 
     def _sync_folder(self) -> None:
         folder = os.open(self.path.parent, os.O_RDONLY)
@@ -174,9 +168,7 @@ class Reading(Iterator[Frame]):
         try:
             record = self._record_at(self._at)
         except BadFrame as error:
-            self.torn = (
-                f"{self.frames} frames are readable, {self._at} of {len(self._bytes)} bytes; then {error}"
-            )
+            self.torn = f"{self.frames} frames are readable, {self._at} of {len(self._bytes)} bytes; then {error}"
             raise StopIteration from None
         self._at = record.end
         self.frames += 1

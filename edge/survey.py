@@ -73,9 +73,7 @@ class Survey:
         # Searching gives way to the live thread. Opening must not: an engine's own threads inherit what opens it.
         self._finder = ThreadPoolExecutor(1, "find", initializer=thread_yields, initargs=(10,))
         self._trackers: OrderedDict[str, Tracker] = OrderedDict()
-        self._refused_keys: dict[
-            str, OpenKey
-        ] = {}  # per stream: what could not be opened, so as not to try for ever
+        self._refused_keys: dict[str, OpenKey] = {}  # per stream: what could not be opened, so as not to try for ever
         self.inbox: Latest[Look] = Latest()  # put by live, taken by the survey
 
     def load_backends(self) -> None:
@@ -100,9 +98,7 @@ class Survey:
         if region is None:
             return Prepared(None)
         bits = look.frame.bits
-        key = OpenKey(
-            self.family_for(look.frame, look.family), Shape(region.box.height, region.box.width, bits)
-        )
+        key = OpenKey(self.family_for(look.frame, look.family), Shape(region.box.height, region.box.width, bits))
         if key == look.open_key or key == self._refused_keys.get(look.frame.stream):
             return Prepared(region if self._still_fits(region, look) else None, look.open_key)
         return self._opened(look, region, key)

@@ -184,9 +184,7 @@ def decode_frame(parts: Sequence[object], captured_ns: int, received_ns: int) ->
     """A whole message at once, for readers that need no clock of the sender's."""
     if len(parts) != 2:
         raise BadFrame("malformed", f"{len(parts)} parts, not 2")
-    return frame_of(
-        decode_header(_header_part(parts[0], FRAME_HEADER_BYTES)), parts[1], captured_ns, received_ns
-    )
+    return frame_of(decode_header(_header_part(parts[0], FRAME_HEADER_BYTES)), parts[1], captured_ns, received_ns)
 
 
 def _header_part(part: object, size: int) -> bytes:
@@ -255,9 +253,7 @@ def _pixels(header: FrameHeader, payload: object) -> Pixels:
     if flat.size < least:
         raise BadFrame("truncated", f"{flat.size} bytes of pixels, {least} needed")
     if flat.size > header.stride * header.height:
-        raise BadFrame(
-            "oversized", f"{flat.size} bytes of pixels, at most {header.stride * header.height} fit"
-        )
+        raise BadFrame("oversized", f"{flat.size} bytes of pixels, at most {header.stride * header.height} fit")
     pixels = _view(flat, header)
     pixels.setflags(write=False)
     return pixels
@@ -299,9 +295,7 @@ def encode_shown(shown: Shown, flags: Flag, published_ns: int) -> bytes:
 
 def encode_notice(last: Shown, flags: Flag, now_ns: int) -> bytes:
     """A message without a picture: the last frame's identity and age, and what is the matter (the flags)."""
-    notice = Shown(
-        frame=last.frame, pixels=last.pixels, treatment=Treatment.NONE, why=last.why, engine=last.engine
-    )
+    notice = Shown(frame=last.frame, pixels=last.pixels, treatment=Treatment.NONE, why=last.why, engine=last.engine)
     return encode_shown(notice, flags, now_ns)
 
 
@@ -321,9 +315,7 @@ def decode_shown(parts: Sequence[object]) -> Report:
     pixel_format = _known(PixelFormat, format_, "pixel format")
     flags, treated = Flag(flag_bits), _known(Treatment, treatment, "treatment")
     if (treated is Treatment.NONE) != (len(parts) == 2):
-        raise BadFrame(
-            "malformed", f"{len(parts) - 2} pictures in a message of treatment {treated.name.lower()}"
-        )
+        raise BadFrame("malformed", f"{len(parts) - 2} pictures in a message of treatment {treated.name.lower()}")
     if strength > 100:
         raise BadFrame("malformed", f"strength {strength} %")
     _check_size(pixel_format, bits, width, height, stride)
@@ -351,10 +343,7 @@ def _picture_parts(layout: FrameHeader, parts: Sequence[object], flags: Flag) ->
     if len(names) != len(parts):
         raise BadFrame("malformed", f"{len(parts)} pictures where the flags say {len(names)}")
     grey = layout._replace(format=PixelFormat.GREY8, bits=8, stride=layout.width)
-    return {
-        name: _pixels(grey if name == "change" else layout, part)
-        for name, part in zip(names, parts, strict=True)
-    }
+    return {name: _pixels(grey if name == "change" else layout, part) for name, part in zip(names, parts, strict=True)}
 
 
 def _engine_id(name: bytes, sha: bytes, backend: bytes, precision: bytes) -> EngineId:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -97,7 +98,7 @@ class Graph:
         self.constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
-    def op(self, kind: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def op(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
         return output
 
@@ -141,9 +142,7 @@ def build(size: str) -> onnx.ModelProto:
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
         g.constants,
     )
-    model = helper.make_model(
-        graph, producer_name="limpid-edge", opset_imports=[helper.make_opsetid("", OPSET)]
-    )
+    model = helper.make_model(graph, producer_name="limpid-edge", opset_imports=[helper.make_opsetid("", OPSET)])
     model.ir_version = 8
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -175,9 +174,7 @@ def _steadied(g: Graph, calm: str) -> str:
     past = g.op("Sub", ["previous_in", one], "past")
     news = g.op("Sub", [calm, past], "news")
     near = g.quantised(news, 4 * STILL, "near")
-    local = g.op(
-        "Conv", [near, g.int8_weights(neighbourhood(), "box")], "local", kernel_shape=[3, 3], pads=[1] * 4
-    )
+    local = g.op("Conv", [near, g.int8_weights(neighbourhood(), "box")], "local", kernel_shape=[3, 3], pads=[1] * 4)
     rate = g.constant("rate", np.float32(MEMORY / STILL))
     moved = g.op("Mul", [g.op("Abs", [local], "distance"), rate], "moved")
     kept = g.op("Sub", [g.constant("memory", np.float32(MEMORY)), moved], "kept")
@@ -236,9 +233,7 @@ def write(folder: Path, size: str) -> Path:
 def main() -> None:
     for size in ALIGNMENTS:
         home = write(Path(__file__).parent, size)
-        print(
-            f"{home.name}: {(home / 'model.onnx').stat().st_size / 1000:.0f} kB, {kmac_per_px(size):.2f} kMAC/px"
-        )
+        print(f"{home.name}: {(home / 'model.onnx').stat().st_size / 1000:.0f} kB, {kmac_per_px(size):.2f} kMAC/px")
 
 
 if __name__ == "__main__":

@@ -35,9 +35,7 @@ class Rig:
         shared = Shared(self.config, self.clock, self.events, self.vitals, self.wishes)
         self.source = ScriptedSource([])
         self.intake = Intake(self.source, self.clock, self.events, self.config.live.max_streams)
-        self.survey = Survey(
-            open_catalog([]), self.config.engines, self.events, lambda _kind, _n: self.backend
-        )
+        self.survey = Survey(open_catalog([]), self.config.engines, self.events, lambda _kind, _n: self.backend)
         self.live = Live(
             shared, self.intake, [self.glass],
             lambda look: look.reply(self.survey.answer(look)),

@@ -67,7 +67,10 @@ class Session(Protocol):
 
 class Backend(Protocol):
     def open(self, engine: Engine | None, shape: Shape) -> Session:
-        """Load, compile and warm up (only `classical` needs no engine). Slow: never called from the live thread. Raises EngineRefused."""
+        """Load, compile and warm up; only `classical` needs no engine. Raises EngineRefused.
+
+        Slow: never called from the live thread.
+        """
         ...
 
 

@@ -56,13 +56,9 @@ class OpenVinoCpu:
         try:
             model = self._core.read_model(engine.read_model(), b"")
         except RuntimeError as error:
-            raise EngineRefused(
-                f"{engine.manifest.name}: not a readable model: {_first_line(error)}"
-            ) from error
+            raise EngineRefused(f"{engine.manifest.name}: not a readable model: {_first_line(error)}") from error
         _check_ports(engine, "input", [port.get_any_name() for port in model.inputs], engine.manifest.inputs)
-        _check_ports(
-            engine, "output", [port.get_any_name() for port in model.outputs], engine.manifest.outputs
-        )
+        _check_ports(engine, "output", [port.get_any_name() for port in model.outputs], engine.manifest.outputs)
         return model
 
     def _compile(self, engine: Engine, model: ov.Model, padded: Shape) -> ov.CompiledModel:
@@ -208,9 +204,8 @@ def _add_finite_check(model: ov.Model) -> None:
 
 def _check_ports(engine: Engine, what: str, found: list[str], wanted: set[str]) -> None:
     if set(found) != wanted:
-        raise EngineRefused(
-            f"{engine.manifest.name}: {what}s {', '.join(sorted(found))} where the manifest has {', '.join(sorted(wanted))}"
-        )
+        there, named = ", ".join(sorted(found)), ", ".join(sorted(wanted))
+        raise EngineRefused(f"{engine.manifest.name}: {what}s {there} where the manifest has {named}")
 
 
 def _check_shapes(engine: Engine, model: ov.Model, padded: Shape) -> None:

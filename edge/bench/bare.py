@@ -1,4 +1,6 @@
-"""The bench's peer: receive -> OpenVINO -> send, and nothing else. `python -m edge.bench.bare IN OUT MODEL WIDTH HEIGHT BITS`.
+"""The bench's peer: receive -> OpenVINO -> send, and nothing else.
+
+    python -m edge.bench.bare IN OUT MODEL WIDTH HEIGHT BITS
 
 What somebody would write in an afternoon: no deadline, no region, no checks, no second stream. It runs the same model
 file on the same runtime with the same settings as the daemon, so what the daemon takes beyond it is the daemon's own.

@@ -6,6 +6,7 @@ import contextlib
 import struct
 import threading
 import time
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -106,7 +107,7 @@ class BareEye:
 
 
 @contextlib.contextmanager
-def watching(eye: Eye):  # noqa: ANN201 - a context manager of Seen
+def watching(eye: Eye) -> Generator[Seen]:
     """Sees everything on a thread of its own until the block is left and all is quiet."""
     seen, ended = Seen(), threading.Event()
 

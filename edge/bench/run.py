@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -205,7 +205,9 @@ def _against_bare(ours: list[Segment], bare: list[Segment]) -> dict[str, Any]:
         "bare_engine_ms": percentiles(_all(bare, "engine_ns")),
         "bare_overhead_ms": percentiles(_all(bare, "overhead_ns")),
         "overhead_to_bare": {
-            "median": round(statistics.median(ratios), 3), "least": round(min(ratios), 3), "most": round(max(ratios), 3),
+            "median": round(statistics.median(ratios), 3),
+            "least": round(min(ratios), 3),
+            "most": round(max(ratios), 3),
         } if ratios else {},
         "bare_latencies_us": [ns // 1000 for ns in _all(bare, "latency_ns")],
     }  # fmt: skip
@@ -246,7 +248,7 @@ class SenderProcess:
 
 
 @contextlib.contextmanager
-def _sender(options: Options) -> Iterator[SenderProcess]:
+def _sender(options: Options) -> Generator[SenderProcess]:
     command = [
         sys.executable,
         "-m",
@@ -261,7 +263,7 @@ def _sender(options: Options) -> Iterator[SenderProcess]:
 
 
 @contextlib.contextmanager
-def _daemon(options: Options, at: Addresses, home: Path) -> Iterator[psutil.Process]:
+def _daemon(options: Options, at: Addresses, home: Path) -> Generator[psutil.Process]:
     text = f"""
 [live]
 deadline_ms = {options.deadline_ms}
@@ -287,7 +289,7 @@ bind = "{at.frames}"
 
 
 @contextlib.contextmanager
-def _bare(options: Options, at: Addresses) -> Iterator[None]:
+def _bare(options: Options, at: Addresses) -> Generator[None]:
     family = open_catalog([]).family(options.engine, "ultrasound" if options.bits == 8 else "fluoroscopy")
     if "large" not in family:
         raise ConfigError(f'no engine "{options.engine}" of size large for the bare script')
@@ -303,7 +305,7 @@ def _bare(options: Options, at: Addresses) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def ended(process: subprocess.Popen[Any]) -> Iterator[None]:
+def ended(process: subprocess.Popen[Any]) -> Generator[None]:
     """However the block is left, the process is gone afterwards."""
     try:
         yield

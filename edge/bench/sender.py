@@ -96,9 +96,7 @@ def main() -> None:
     print(json.dumps({"ready": len(frames)}), flush=True)
     for line in sys.stdin:
         sent = send(frames, msgspec.json.decode(line, type=Job))
-        print(
-            json.dumps({"sent": sent.sent, "refused": sent.refused, "latest_ms": sent.latest_ms}), flush=True
-        )
+        print(json.dumps({"sent": sent.sent, "refused": sent.refused, "latest_ms": sent.latest_ms}), flush=True)
 
 
 if __name__ == "__main__":

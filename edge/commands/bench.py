@@ -13,7 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from edge.bench.picture import draw
-from edge.bench.run import Options, run as measure
+from edge.bench.run import Options
+from edge.bench.run import run as measure
 from edge.errors import ConfigError
 
 __all__ = ["Options", "parse_size", "run"]
@@ -72,7 +73,5 @@ def _print(report: dict[str, Any]) -> None:
             console.print(f"{what.replace('_', ' ')}: {report[what]}")
     if report.get("overhead_to_bare"):
         ratio = report["overhead_to_bare"]
-        console.print(
-            f"overhead to bare script's: {ratio['median']} (rounds: {ratio['least']} to {ratio['most']})"
-        )
+        console.print(f"overhead to bare script's: {ratio['median']} (rounds: {ratio['least']} to {ratio['most']})")
     console.print(f"processor {report['cpu_percent']} % of one core, memory {report['rss_mb']} MB")

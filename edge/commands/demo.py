@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,9 +52,7 @@ class Watched:
     latency_ns: list[int] = field(default_factory=list)
     enhanced: int = 0
     original: dict[str, int] = field(default_factory=dict)
-    clip: deque[tuple[Pixels, Pixels, str]] = field(
-        default_factory=lambda: deque(maxlen=int(CLIP_SECONDS * FPS))
-    )
+    clip: deque[tuple[Pixels, Pixels, str]] = field(default_factory=lambda: deque(maxlen=int(CLIP_SECONDS * FPS)))
     bits: int = 8
 
     def add(self, report: Report, now_ns: int) -> None:
@@ -130,7 +128,7 @@ def _look(viewer: Viewer, watched: Watched, until: float) -> None:
 
 
 @contextlib.contextmanager
-def _figures(options: Options) -> Iterator[Any]:
+def _figures(options: Options) -> Generator[Any]:
     if options.quiet:
         yield lambda _status: None
         return
@@ -140,7 +138,7 @@ def _figures(options: Options) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _daemon(folder: Path) -> Iterator[Control]:
+def _daemon(folder: Path) -> Generator[Control]:
     sockets = "\n".join(f'{name} = "ipc://{folder}/{name}"' for name in ("pictures", "control", "events"))
     path = folder / "demo.toml"
     path.write_text(f'[sockets]\n{sockets}\n[source.zeromq]\nbind = "ipc://{folder}/frames"\n')
@@ -156,9 +154,7 @@ def _daemon(folder: Path) -> Iterator[Control]:
 # ---------------------------------------------------------------- what it leaves behind
 
 
-def _report(
-    options: Options, sent: dict[str, Any], watched: Watched, status: dict[str, Any]
-) -> dict[str, Any]:
+def _report(options: Options, sent: dict[str, Any], watched: Watched, status: dict[str, Any]) -> dict[str, Any]:
     stream = next(iter(status["streams"].values()), None)
     dropped = sum(stream["frames"]["dropped"].values()) if stream else 0
     received = len(watched.latency_ns)
@@ -179,9 +175,7 @@ def _write(options: Options, watched: Watched) -> list[str]:
     if not watched.clip:
         return []
     pairs = [_side_by_side(before, after, text, watched.bits) for before, after, text in watched.clip]
-    enhanced = [
-        pair for pair, (_, _, text) in zip(pairs, watched.clip, strict=True) if text.startswith("ENHANCED")
-    ]
+    enhanced = [pair for pair, (_, _, text) in zip(pairs, watched.clip, strict=True) if text.startswith("ENHANCED")]
     picture = options.out / f"{options.modality}-before-after.png"
     clip = options.out / f"{options.modality}-clip.mp4"
     if not cv2.imwrite(str(picture), (enhanced or pairs)[-1]):
@@ -215,8 +209,6 @@ def _print(report: dict[str, Any], status: dict[str, Any]) -> None:
     latency = report["latency_ms"]
     console.print(f"frames: {frames}")
     if latency:
-        console.print(
-            f"sent to seen: {latency['p50']} ms median, {latency['p99']} ms p99, {latency['max']} ms at most"
-        )
+        console.print(f"sent to seen: {latency['p50']} ms median, {latency['p99']} ms p99, {latency['max']} ms at most")
     for path in report["wrote"]:
         console.print(f"wrote {path}", soft_wrap=True)

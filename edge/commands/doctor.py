@@ -55,9 +55,7 @@ def run(path: Path | None, *, as_json: bool) -> int:
     else:
         console = Console(highlight=False)
         for finding in findings:
-            console.print(
-                f"[{COLOURS[finding.verdict]}]{finding.verdict:8}[/] {finding.check:12} {finding.what}"
-            )
+            console.print(f"[{COLOURS[finding.verdict]}]{finding.verdict:8}[/] {finding.check:12} {finding.what}")
             if finding.remedy:
                 console.print(f"{'':9}{'':13}-> {finding.remedy}", markup=False)
     return 0 if _fit(findings) else 1
@@ -72,9 +70,7 @@ def examine(path: Path | None) -> Iterator[Finding]:
         config = check_config(path) if path else configs.Config()
         yield Finding("config", "ok", str(path or "the defaults"))
     except ConfigError as error:
-        yield Finding(
-            "config", "failure", str(error), "correct the file; `limpid config check FILE` shows the same"
-        )
+        yield Finding("config", "failure", str(error), "correct the file; `limpid config check FILE` shows the same")
         config = configs.Config()
     checks: tuple[Callable[[Config], Iterator[Finding]], ...] = (
         _processor, _memory, _libraries, _gpu, _engines, _ports, _disk, _clock,
@@ -88,13 +84,9 @@ def _processor(config: Config) -> Iterator[Finding]:
     wanted = config.engines.threads or cores
     what = f"{_processor_name()}, {cores} cores for us"
     if cores < 2:
-        yield Finding(
-            "processor", "warning", what, "with one core engine and sockets take turns; give the daemon two"
-        )
+        yield Finding("processor", "warning", what, "with one core engine and sockets take turns; give the daemon two")
     elif wanted > cores:
-        yield Finding(
-            "processor", "warning", what, f"[engines] threads = {wanted} is more than there are cores"
-        )
+        yield Finding("processor", "warning", what, f"[engines] threads = {wanted} is more than there are cores")
     else:
         yield Finding("processor", "ok", what)
     found = [name for flag, name in INT8_FLAGS.items() if flag in _cpu_flags()]
@@ -168,9 +160,7 @@ def _engines(config: Config) -> Iterator[Finding]:
             yield Finding("engines", "failure", f'no engine "{family}" for {modality}', remedy)
         for size in (size for size in SIZES if size in variants):
             try:
-                cost = usual_cost(
-                    backend.open(variants[size], TRIAL), np.zeros((TRIAL.height, TRIAL.width), np.uint8)
-                )
+                cost = usual_cost(backend.open(variants[size], TRIAL), np.zeros((TRIAL.height, TRIAL.width), np.uint8))
             except EngineRefused as error:
                 yield Finding("engines", "failure", str(error), "install this engine again")
                 continue
@@ -180,9 +170,7 @@ def _engines(config: Config) -> Iterator[Finding]:
 def _engine_finding(name: str, modality: str, cost_ns: int, deadline_ms: float) -> Finding:
     what = f"{name} for {modality}: {cost_ns / MS:.1f} ms at {TRIAL.width}x{TRIAL.height}"
     if cost_ns / MS > deadline_ms:
-        return Finding(
-            "engines", "warning", what, f"over the deadline of {deadline_ms:g} ms: a smaller one will run"
-        )
+        return Finding("engines", "warning", what, f"over the deadline of {deadline_ms:g} ms: a smaller one will run")
     return Finding("engines", "ok", what)
 
 
@@ -196,9 +184,7 @@ def _ports(config: Config) -> Iterator[Finding]:
     for name, address in wanted.items():
         trouble = _cannot_bind(address)
         if trouble:
-            remedy = (
-                "another daemon runs already, or another program has it: stop it, or choose another address"
-            )
+            remedy = "another daemon runs already, or another program has it: stop it, or choose another address"
             yield Finding("sockets", "failure", f"{name} {address}: {trouble}", remedy)
         else:
             yield Finding("sockets", "ok", f"{name} {address}")
@@ -212,7 +198,7 @@ def _cannot_bind(address: str) -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            sock.bind((host.replace("*", "0.0.0.0"), int(port)))  # noqa: S104 - what the configuration says
+            sock.bind((host.replace("*", "0.0.0.0"), int(port)))
         except (OSError, ValueError) as error:
             return str(error)
     return ""
@@ -231,15 +217,11 @@ def _clock(config: Config) -> Iterator[Finding]:
     del config
     year = time.gmtime().tm_year
     if year < 2024:
-        remedy = (
-            "set the clock (NTP): pictures are timed by another clock, but captures would carry a wrong date"
-        )
+        remedy = "set the clock (NTP): pictures are timed by another clock, but captures would carry a wrong date"
         yield Finding("clock", "failure", f"the date says {year}", remedy)
         return
     resolution = time.get_clock_info("monotonic").resolution
     if resolution * SECOND > MS:
-        yield Finding(
-            "clock", "warning", f"monotonic clock of {resolution * 1e3:.1f} ms", "use a kernel with timers"
-        )
+        yield Finding("clock", "warning", f"monotonic clock of {resolution * 1e3:.1f} ms", "use a kernel with timers")
     else:
         yield Finding("clock", "ok", time.strftime("%Y-%m-%d %H:%M %Z"))

@@ -60,9 +60,7 @@ class OpenIgtLinkDisplay:
         self.superseded = 0  # pictures a client was too slow for; written by the live thread
         self.refused = 0  # clients beyond max_clients; written by the accept thread
         self._options = options
-        self._clients: tuple[
-            Client, ...
-        ] = ()  # replaced whole by the accept thread; the live thread reads it
+        self._clients: tuple[Client, ...] = ()  # replaced whole by the accept thread; the live thread reads it
         self._stop = threading.Event()
         self._listener = _listening(options)
         self._accepting = threading.Thread(target=self._accept, name="openigtlink-accept", daemon=True)
@@ -83,9 +81,7 @@ class OpenIgtLinkDisplay:
 
     def show(self, shown: Shown, flags: Flag, now_ns: int) -> None:
         if self._clients:
-            self._hand_over(
-                Item(shown, label(shown, flags), now_ns - shown.frame.captured_ns, time.monotonic_ns())
-            )
+            self._hand_over(Item(shown, label(shown, flags), now_ns - shown.frame.captured_ns, time.monotonic_ns()))
 
     def notice(self, last: Shown, flags: Flag, now_ns: int) -> None:
         self.show(last, flags, now_ns)  # a client that has the picture gets the label alone

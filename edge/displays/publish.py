@@ -69,7 +69,7 @@ class Publisher:
         return names
 
     def _hear_subscriptions(self) -> None:
-        while self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        while int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             message = self._socket.recv()
             if message[:1] == b"\1":
                 self._wanted.add(message[1:])
@@ -97,4 +97,4 @@ def _pictures(topic: Topic, shown: Shown) -> tuple[Flag, list[memoryview]]:
 
 
 def _bytes(pixels: np.ndarray) -> memoryview:
-    return memoryview(np.ascontiguousarray(pixels)).cast("B")
+    return np.ascontiguousarray(pixels).data.cast("B")

@@ -41,9 +41,7 @@ def make(modality: str, **options: object) -> Phantom:
     raise ConfigError(f'unknown modality "{modality}"; known: {", ".join(MODALITIES)}')
 
 
-def _refuse_strangers(
-    scene: type[UltrasoundScene] | type[FluoroscopyScene], options: dict[str, object]
-) -> None:
+def _refuse_strangers(scene: type[UltrasoundScene] | type[FluoroscopyScene], options: dict[str, object]) -> None:
     known = [field.name for field in dataclasses.fields(scene)]
     for option in options:
         if option not in known:

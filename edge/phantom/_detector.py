@@ -39,9 +39,7 @@ class Detector:
         sigma = max(0.6, scene.scatter_mm / scene.mm_per_pixel * self._small[0] / width)
         small = cv2.GaussianBlur(small, (0, 0), sigma)
         veil = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-        return cv2.addWeighted(
-            direct, 1 / (1 + scene.scatter), veil, scene.scatter / (1 + scene.scatter), 0.0
-        )
+        return cv2.addWeighted(direct, 1 / (1 + scene.scatter), veil, scene.scatter / (1 + scene.scatter), 0.0)
 
     def quanta(self, expected: Floats, rng: np.random.Generator) -> Floats:
         """Poisson counts of an expected number a pixel."""

@@ -77,8 +77,6 @@ def require(truth: bool, complaint: str) -> None:
 
 
 def require_picture(width: int, height: int, fps: float, bits: int) -> None:
-    require(
-        32 <= width <= 4096 and 32 <= height <= 4096, f"{width}x{height} is not within 32x32 to 4096x4096"
-    )
+    require(32 <= width <= 4096 and 32 <= height <= 4096, f"{width}x{height} is not within 32x32 to 4096x4096")
     require(0 < fps <= 1000, f"fps {fps:g} is not within 0 to 1000")
     require(bits == 8 or 10 <= bits <= 16, f"{bits} bits; a picture has 8, or 10 to 16")

@@ -54,9 +54,7 @@ def _ruler(screen: NDArray[np.uint8], beams: Beams, scan: ScanConverter) -> None
         cv2.line(screen, (x - (2 * tick if long else tick), y), (x, y), _BRIGHT if long else _DIM, 1)
         if long and number and height >= 150:
             scale = height / 480 * 0.4
-            cv2.putText(
-                screen, f"{number * step / 10:g}", (x - 6 * tick, y + 4), _FONT, scale, _DIM, 1, cv2.LINE_AA
-            )
+            cv2.putText(screen, f"{number * step / 10:g}", (x - 6 * tick, y + 4), _FONT, scale, _DIM, 1, cv2.LINE_AA)
 
 
 def _grey_bar(screen: NDArray[np.uint8]) -> None:

@@ -51,8 +51,6 @@ class Deformation:
         self._rest: Floats = np.dstack((column + pad_lines, row))
 
     def at(self, amounts: list[float]) -> Floats:
-        coarse = sum(
-            (amount * mode.displacement for amount, mode in zip(amounts, self._modes, strict=True)), start=0.0
-        )
+        coarse = sum((amount * mode.displacement for amount, mode in zip(amounts, self._modes, strict=True)), start=0.0)
         fine = cv2.resize(np.asarray(coarse, np.float32), self._size, interpolation=cv2.INTER_LINEAR)
         return cv2.subtract(self._rest, fine)

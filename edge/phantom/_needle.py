@@ -56,9 +56,7 @@ class Needle:
         z = (self._entry[1]) + (self._along[1]) * length
         return self._beams.from_mm(x, z)
 
-    def _drawn(
-        self, points: tuple[Floats, Floats], bounces: tuple[int, ...]
-    ) -> tuple[Floats, tuple[slice, slice]]:
+    def _drawn(self, points: tuple[Floats, Floats], bounces: tuple[int, ...]) -> tuple[Floats, tuple[slice, slice]]:
         sample, line = points
         step = _BOUNCE_MM / self._beams.sample_mm
         for bounce in reversed(bounces):

@@ -74,17 +74,13 @@ class PointSpread:
         row = np.arange(samples, dtype=np.float32) + 0.5
         rising = np.clip((row - (number * height - fade)) / (2 * fade), 0, 1) if number else np.ones_like(row)
         last = number == _ZONES - 1
-        falling = (
-            np.ones_like(row) if last else np.clip(((number + 1) * height + fade - row) / (2 * fade), 0, 1)
-        )
+        falling = np.ones_like(row) if last else np.clip(((number + 1) * height + fade - row) / (2 * fade), 0, 1)
         weight = rising * falling
         used = np.flatnonzero(weight)
         rows = slice(int(used[0]), int(used[-1]) + 1)
         depth = min(beams.depth_mm, (number + 0.5) * height * beams.sample_mm)
         kernel = self._lateral(beams, depth)
-        return _Zone(
-            rows, weight[rows, None].astype(np.float32), np.real(kernel).copy(), np.imag(kernel).copy()
-        )
+        return _Zone(rows, weight[rows, None].astype(np.float32), np.real(kernel).copy(), np.imag(kernel).copy())
 
     def _lateral(self, beams: Beams, depth_mm: float) -> np.ndarray:
         sigma = self.lateral_sigma_lines(beams, depth_mm)

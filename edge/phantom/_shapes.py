@@ -127,9 +127,7 @@ def texture(plate: Plate, size_mm: float, rng: np.random.Generator) -> Floats:
     """Smooth noise of unit spread."""
     coarse = max(1.0, size_mm / plate.mm / 2.0)
     height, width = plate.x.shape
-    small = rng.standard_normal(
-        (math.ceil(height / coarse) + 4, math.ceil(width / coarse) + 4), dtype=np.float32
-    )
+    small = rng.standard_normal((math.ceil(height / coarse) + 4, math.ceil(width / coarse) + 4), dtype=np.float32)
     small = cv2.GaussianBlur(small, (0, 0), 1.0)
     fine = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
     return (fine - fine.mean()) / (max(float(fine.std()), 1e-6))

@@ -64,11 +64,7 @@ def _spine(scene: FluoroscopyScene, plate: Plate, layer: Floats, x0: float, rng:
         inside = box(plate, x, y, half, lean, 1.6)
         layer += dense * 0.25 * inside * grain
         for end in (-1, 1):  # end plates: dense, slightly dished
-            edge = (
-                plate.y
-                - (y + end * (half[1] - 0.8))
-                + (end * 1.4) * (1 - np.square((plate.x - x) / (half[0])))
-            )
+            edge = plate.y - (y + end * (half[1] - 0.8)) + (end * 1.4) * (1 - np.square((plate.x - x) / (half[0])))
             layer += dense * 0.2 * band(edge, 0.9) * inside
         for side in (-1, 1):  # pedicles: rings on either side
             away = np.hypot((plate.x - (x + side * 10.5)) / 0.8, plate.y - (y - 3)) - 3.8

@@ -126,9 +126,7 @@ def _layers(plane: _Plane) -> None:
     wave = plane.x / scene.depth_mm
     for number, cut in reversed(list(enumerate(cuts))):
         slope, swing = rng.normal(0, 0.1), rng.uniform(0.005, 0.02)
-        bend = slope * plane.x + (swing * scene.depth_mm) * np.sin(
-            wave * rng.uniform(3, 8) + rng.uniform(0, 6.3)
-        )
+        bend = slope * plane.x + (swing * scene.depth_mm) * np.sin(wave * rng.uniform(3, 8) + rng.uniform(0, 6.3))
         distance = depth - cut - bend * min(1.0, cut / reach)
         above = _ramp(distance, 0.02 * scene.depth_mm)
         _fill(plane, above, "fat" if number == 0 else str(rng.choice(_DEEPER[scene.tissue])))

@@ -80,9 +80,7 @@ class UltrasoundScene:
         require(self.probe in PROBES, f'unknown probe "{self.probe}"; known: {", ".join(PROBES)}')
         require(self.tissue in TISSUES, f'unknown tissue "{self.tissue}"; known: {", ".join(TISSUES)}')
         require(5 <= self.depth_mm <= 400, f"depth_mm {self.depth_mm:g} is not within 5 to 400")
-        require(
-            0.5 <= self.frequency_mhz <= 60, f"frequency_mhz {self.frequency_mhz:g} is not within 0.5 to 60"
-        )
+        require(0.5 <= self.frequency_mhz <= 60, f"frequency_mhz {self.frequency_mhz:g} is not within 0.5 to 60")
         require(20 <= self.dynamic_range_db <= 120, "dynamic_range_db is not within 20 to 120")
         require(self.samples >= 64 and self.lines >= 32, "a beam grid has at least 64 samples and 32 lines")
         require(0 <= self.persistence < 1, f"persistence {self.persistence:g} is not within 0 to 1")

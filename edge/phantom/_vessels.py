@@ -67,9 +67,7 @@ def grow(scene: FluoroscopyScene, plate: Plate) -> Tree:
     return Tree(thickness * 0.6, levels, _smooth(way_in))
 
 
-def _branch(
-    plate: Plate, onto: tuple[Floats, Floats], root: _Root, since: float, rng: np.random.Generator
-) -> Floats:
+def _branch(plate: Plate, onto: tuple[Floats, Floats], root: _Root, since: float, rng: np.random.Generator) -> Floats:
     """Draw one branch and all that spring from it; returns its path, prolonged by its first child's."""
     steps = 10
     bends = np.cumsum(rng.normal(0, 0.13, steps)) + 0.12 * np.sin(np.arange(steps) * rng.uniform(0.6, 1.2))
@@ -119,6 +117,6 @@ def _smooth(path: Floats) -> Floats:
     dense = np.stack([np.interp(even, length, path[:, axis]) for axis in (0, 1)], axis=1)
     kernel = np.hanning(11)[1:-1]
     padded = np.pad(dense, ((4, 4), (0, 0)), mode="reflect", reflect_type="odd")
-    return np.stack(
-        [np.convolve(padded[:, axis], kernel / kernel.sum(), "valid") for axis in (0, 1)], axis=1
-    ).astype(np.float32)
+    return np.stack([np.convolve(padded[:, axis], kernel / kernel.sum(), "valid") for axis in (0, 1)], axis=1).astype(
+        np.float32
+    )

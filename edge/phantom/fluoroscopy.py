@@ -147,9 +147,7 @@ class FluoroscopyPhantom:
         centre = self._plate.pixels(np.array(_HEART, np.float32))
         turn = cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), 12.0 * strength, 1.0 - strength)
         ride = 0.0 if scene.view == "hip" else 0.6 * lungs_mm
-        return (turn + self._shift(right_mm, ride) - np.array([[1, 0, 0], [0, 1, 0]], np.float32)).astype(
-            np.float32
-        )
+        return (turn + self._shift(right_mm, ride) - np.array([[1, 0, 0], [0, 1, 0]], np.float32)).astype(np.float32)
 
     def _moved(self, layer: Floats, movement: Floats) -> Floats:
         if np.array_equal(movement, _REST):
@@ -160,9 +158,7 @@ class FluoroscopyPhantom:
     def _flicker(self, index: int) -> float:
         scene = self.scene
         ripple = 0.6 * math.sin(2 * math.pi * 3.1 * index / scene.fps)
-        return 1.0 + scene.flicker * (
-            ripple + 0.6 * float(frame_rng(scene, index, purpose=1).standard_normal())
-        )
+        return 1.0 + scene.flicker * (ripple + 0.6 * float(frame_rng(scene, index, purpose=1).standard_normal()))
 
     def _tone(self, counts: Floats) -> Pixels:
         """Counts as grey: logarithmic, so that a shadow's depth does not depend on what it lies on."""

@@ -29,9 +29,7 @@ from edge.phantom._ultrasound_scene import PROBES, TISSUES, UltrasoundScene
 __all__ = ["PROBES", "TISSUES", "UltrasoundPhantom", "UltrasoundScene"]
 
 _DB = 10.0 / math.log(10.0)
-_MEAN_LOG_DB = (
-    -0.57721566 * _DB
-)  # the mean of log intensity of full speckle lies this far below its mean intensity
+_MEAN_LOG_DB = -0.57721566 * _DB  # the mean of log intensity of full speckle lies this far below its mean intensity
 _MIDDLE = 0.40  # where tissue at 0 dB lies on the grey scale
 _QUIET = 1e-12
 
@@ -134,9 +132,7 @@ class UltrasoundPhantom:
         """Real and imaginary echoes, and the truth in dB, all before gain."""
         scene, t = self.scene, index / self.scene.fps
         turn = math.pi * scene.turnover_hz * t
-        cv2.addWeighted(
-            self._speckle[0], math.cos(turn), self._speckle[1], math.sin(turn), 0.0, dst=self._mixed
-        )
+        cv2.addWeighted(self._speckle[0], math.cos(turn), self._speckle[1], math.sin(turn), 0.0, dst=self._mixed)
         cv2.add(self._mixed, self._constant, dst=self._mixed)
         where = self._moving.at(self.displacements_mm(t))
         moved = cv2.remap(self._mixed, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)  # type: ignore[arg-type]
@@ -163,9 +159,7 @@ class UltrasoundPhantom:
     def _put_needle(self, needle: Needle, t: float, real: Floats, truth_db: Floats) -> None:
         scene = self.scene
         shaft, where = needle.shaft(t)
-        weaker_db = np.arange(scene.samples, dtype=np.float32)[:, None] * (
-            self.beams.sample_mm * scene.loss_db_mm
-        )
+        weaker_db = np.arange(scene.samples, dtype=np.float32)[:, None] * (self.beams.sample_mm * scene.loss_db_mm)
         level = np.power(10.0, (scene.needle_db - weaker_db) / 20.0)
         real[where] += shaft * level[where[0]]
         clean = (2 * _DB) * np.log(shaft * level[where[0]] + 1e-6)

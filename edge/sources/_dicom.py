@@ -39,9 +39,7 @@ _DAMAGED = (
     NotImplementedError, MemoryError, struct.error, BytesLengthException, InvalidDicomError,
 )  # fmt: skip
 _PALETTE = [
-    f"{colour}PaletteColorLookupTable{what}"
-    for colour in ("Red", "Green", "Blue")
-    for what in ("Descriptor", "Data")
+    f"{colour}PaletteColorLookupTable{what}" for colour in ("Red", "Green", "Blue") for what in ("Descriptor", "Data")
 ]
 _ELEMENTS = [
     "Modality", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation",
@@ -132,11 +130,7 @@ def frame_times(about: Dataset, count: int) -> list[int] | None:
     step_ms = _float(about.get("FrameTime"))
     if not 0 < step_ms < math.inf:
         rate = next(
-            (
-                rate
-                for key in ("CineRate", "RecommendedDisplayFrameRate")
-                if (rate := _float(about.get(key))) > 0
-            ),
+            (rate for key in ("CineRate", "RecommendedDisplayFrameRate") if (rate := _float(about.get(key))) > 0),
             0.0,
         )
         step_ms = SECOND / MS / rate if 0 < rate < math.inf else 0.0
@@ -206,9 +200,7 @@ def _check_pixels(about: Dataset) -> None:
     check_size(about.Columns, about.Rows)
     kind = str(about.PhotometricInterpretation)
     if kind not in _COLOURS + _GREYS:
-        raise BadFrame(
-            "pixels", f"PhotometricInterpretation {kind[:16]} is not one of {', '.join(_COLOURS + _GREYS)}"
-        )
+        raise BadFrame("pixels", f"PhotometricInterpretation {kind[:16]} is not one of {', '.join(_COLOURS + _GREYS)}")
     if about.PixelRepresentation != 0:
         raise BadFrame("pixels", "its samples are signed: they are measurements, not a picture")
     if not 8 <= about.BitsStored <= 16 or about.HighBit != about.BitsStored - 1:
@@ -251,9 +243,7 @@ def _region_spacing(region: Dataset) -> tuple[float, float] | None:
     units = (region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection"))
     if units != (_CENTIMETRES, _CENTIMETRES):
         return None
-    return legal_spacing(
-        abs(_float(region.get("PhysicalDeltaX"))) * 10, abs(_float(region.get("PhysicalDeltaY"))) * 10
-    )
+    return legal_spacing(abs(_float(region.get("PhysicalDeltaX"))) * 10, abs(_float(region.get("PhysicalDeltaY"))) * 10)
 
 
 def _pixel_spacing(about: Dataset) -> tuple[float, float] | None:

@@ -76,9 +76,7 @@ class MetaImage:
     def picture(self) -> Picture:
         layout = self._layout
         if self._current is None:
-            raise BadFrame(
-                "damaged", f"{self._path.name} ends or breaks in picture {self._index} of {layout.count}"
-            )
+            raise BadFrame("damaged", f"{self._path.name} ends or breaks in picture {self._index} of {layout.count}")
         shape = (layout.height, layout.width, layout.channels)
         pixels: np.ndarray = np.ndarray(shape, layout.sample, self._current)
         made = picture_of(pixels[::-1] if layout.upside_down else pixels, PixelFormat.RGB8)

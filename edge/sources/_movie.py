@@ -62,9 +62,7 @@ def open_movie(path: Path) -> Movie:
 def _opened(path: Path) -> cv2.VideoCapture:
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
-        raise ConfigError(
-            f"{path} is not a recording, DICOM, MetaImage, image or video file that can be read"
-        )
+        raise ConfigError(f"{path} is not a recording, DICOM, MetaImage, image or video file that can be read")
     try:
         check_size(int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT)))
     except BadFrame as error:

@@ -71,18 +71,14 @@ def picture_of(pixels: np.ndarray, colour: PixelFormat, bits: int = 16) -> Pictu
     check_size(pixels.shape[1], pixels.shape[0])
     if pixels.ndim == 3:
         if pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-            raise BadFrame(
-                "pixels", f"{pixels.shape[2]} channels of {pixels.dtype}; colour is 3 channels of 8 bits"
-            )
+            raise BadFrame("pixels", f"{pixels.shape[2]} channels of {pixels.dtype}; colour is 3 channels of 8 bits")
         return Picture(read_only(pixels), colour)
     if pixels.dtype == np.uint8:
         return Picture(read_only(pixels), PixelFormat.GREY8)
     if pixels.dtype in ("<u2", ">u2"):
         pixels = pixels.astype(np.uint16, copy=False)
     if pixels.dtype != np.uint16:
-        raise BadFrame(
-            "pixels", f"grey samples of type {pixels.dtype}; only unsigned 8 and 16 bits are pictures"
-        )
+        raise BadFrame("pixels", f"grey samples of type {pixels.dtype}; only unsigned 8 and 16 bits are pictures")
     check_levels(pixels, bits)
     return Picture(read_only(pixels), PixelFormat.GREY16, bits)
 

@@ -172,9 +172,7 @@ class Link:
                     raise SourceUnavailable("the peer left in the middle of a message; trying again")
                 left = left[got:]
         except OSError as error:
-            raise SourceUnavailable(
-                f"the peer stopped in the middle of a message ({error}); trying again"
-            ) from error
+            raise SourceUnavailable(f"the peer stopped in the middle of a message ({error}); trying again") from error
         finally:
             self._peer.settimeout(_POLL_S)
         return buffer
@@ -186,9 +184,7 @@ def decode(arrived: Arrived, options: Options) -> Frame:
     try:
         message.unpack(MessageBase.parse_header(arrived.header), bytes(arrived.body))
     except _DAMAGED as error:
-        raise BadFrame(
-            "malformed", f"not an IMAGE message that can be read ({type(error).__name__})"
-        ) from error
+        raise BadFrame("malformed", f"not an IMAGE message that can be read ({type(error).__name__})") from error
     picture = picture_of(_plane(message.image), PixelFormat.RGB8, options.bits)
     return Frame(
         pixels=picture.pixels,

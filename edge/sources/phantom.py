@@ -47,9 +47,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rgb: bool = False
     frames: Annotated[int, msgspec.Meta(ge=0)] = 0  # 0: endless
     paced: bool = True
-    loop_frames: Annotated[int, msgspec.Meta(ge=0)] = (
-        0  # made at the start and played to and fro: costs nothing later
-    )
+    loop_frames: Annotated[int, msgspec.Meta(ge=0)] = 0  # made at the start and played to and fro: costs nothing later
     tell_region: bool = True  # say where the image is, and how large a pixel
 
 
@@ -65,9 +63,7 @@ class PhantomSource:
         self.phantom: Phantom = _phantom(options)  # owned by the thread that calls `next`
         self._loop = self._recorded()
         self._period_ns = SECOND / options.fps
-        self._start_ns: int | None = (
-            None  # set by the first `next`: what came before it was not missed by anybody
-        )
+        self._start_ns: int | None = None  # set by the first `next`: what came before it was not missed by anybody
         self._next = 0
         self._session = secrets.randbits(32) | 1
         self._closed = threading.Event()

@@ -35,14 +35,10 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     path: str
     stream: str = ""  # empty: from the file's name; a recording's own names
-    fps: Annotated[float, msgspec.Meta(ge=0, le=1000)] = (
-        0.0  # 0: the file's own timing, or 25 where it has none
-    )
+    fps: Annotated[float, msgspec.Meta(ge=0, le=1000)] = 0.0  # 0: the file's own timing, or 25 where it has none
     fast: bool = False  # every picture, as fast as it is fetched
     loop: bool = False
-    bits: Literal[0, 10, 11, 12, 13, 14, 15, 16] = (
-        0  # significant bits of 16-bit samples; 0: as the file says
-    )
+    bits: Literal[0, 10, 11, 12, 13, 14, 15, 16] = 0  # significant bits of 16-bit samples; 0: as the file says
     modality: Literal["", "unknown", "ultrasound", "fluoroscopy"] = ""  # empty: as the file says
 
 
@@ -202,7 +198,5 @@ def _open_dicom(path: Path) -> Clip:
     except ModuleNotFoundError as error:
         if error.name != "pydicom":
             raise
-        raise ConfigError(
-            f"{path} is DICOM, which needs pydicom: pip install 'limpid-edge[dicom]'"
-        ) from error
+        raise ConfigError(f"{path} is DICOM, which needs pydicom: pip install 'limpid-edge[dicom]'") from error
     return open_dicom(path)

@@ -120,9 +120,7 @@ class Camera:
     def _frame(self, pixels: np.ndarray, seq: int, captured_ns: int) -> Frame:
         picture = picture_of(pixels, PixelFormat.BGR8)
         if self._box and not self._box.inside(pixels.shape[1], pixels.shape[0]):
-            raise BadFrame(
-                "region", f"crop {self._options.crop} is not inside {pixels.shape[1]}x{pixels.shape[0]}"
-            )
+            raise BadFrame("region", f"crop {self._options.crop} is not inside {pixels.shape[1]}x{pixels.shape[0]}")
         return Frame(
             pixels=picture.pixels,
             stream=self._options.stream,

@@ -1,7 +1,7 @@
 """Frames pushed by a scanner over ZeroMQ: the appliance's front door. Read by the live thread.
 
-A PULL socket is bound and drained between two pictures, so that old frames never queue before new ones; what is not the
-newest of its stream is dropped by the intake, and counted. While a picture is computed a few messages wait in the socket.
+A PULL socket is bound and drained between two pictures, so that old frames never queue before new ones; what is not
+the newest of its stream is dropped by the intake, and counted. While a picture is computed a few messages wait here.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class ZeroMqSource:
     def _ready(self, timeout_s: float) -> bool:
         if timeout_s > 0:
             return bool(self._socket.poll(max(1, int(timeout_s * 1000))))
-        return bool(self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN)  # a fraction of what poll(0) costs
+        return bool(int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)  # a fraction of what poll(0) costs
 
     def _payload(self, first: zmq.Frame) -> zmq.Frame:
         """The second part; whatever follows it is read away, one part at a time, and refused."""

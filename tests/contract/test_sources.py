@@ -33,9 +33,7 @@ class Peer:
     """What stands on the other side of a source, and the options that lead there."""
 
     options: dict[str, object]
-    push: Callable[[int], None] = lambda _seq: (
-        None
-    )  # called before each `next`: sources that are sent to need it
+    push: Callable[[int], None] = lambda _seq: None  # called before each `next`: sources that are sent to need it
 
 
 @contextlib.contextmanager

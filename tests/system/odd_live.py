@@ -1,6 +1,7 @@
 """`python -m tests.system.odd_live CONFIG MOOD`: the real live process with an engine of changing mood.
 
-The engine is the real one; the file MOOD says how it behaves from the next frame on: "well", "slow MS", "hang", "raise".
+The engine is the real one; the file MOOD says how it behaves from the next frame on: "well", "slow MS", "hang" or
+"raise".
 """
 
 from __future__ import annotations

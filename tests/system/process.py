@@ -61,9 +61,7 @@ def config_text(home: Path, more: str = "") -> str:
 
 
 @contextlib.contextmanager
-def running(
-    home: Path, more: str = "", command: Callable[[Path], list[str]] | None = None
-) -> Iterator[Daemon]:
+def running(home: Path, more: str = "", command: Callable[[Path], list[str]] | None = None) -> Iterator[Daemon]:
     home.mkdir(exist_ok=True)
     config = home / "limpid.toml"
     config.write_text(config_text(home, more))
@@ -119,9 +117,7 @@ class Scanner:
         self.seen: list[tuple[Report, int]] = []
         self._seq = 0
         now = time.monotonic_ns()
-        self._frame = Frame(
-            self._pictures[0], stream, 0, now, now, modality=Modality.ULTRASOUND, session=session
-        )
+        self._frame = Frame(self._pictures[0], stream, 0, now, now, modality=Modality.ULTRASOUND, session=session)
         assert self.pusher.wait_for_daemon(10)
 
     def send(self, seconds: float, fps: float = 30.0) -> list[tuple[Report, int]]:

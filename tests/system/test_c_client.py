@@ -31,9 +31,7 @@ def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
         yield context
 
 
-def bound(
-    context: zmq.Context[zmq.Socket[bytes]], kind: int, endpoint: str, **options: int
-) -> zmq.Socket[bytes]:
+def bound(context: zmq.Context[zmq.Socket[bytes]], kind: int, endpoint: str, **options: int) -> zmq.Socket[bytes]:
     socket = context.socket(kind)
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.RCVTIMEO, PATIENCE_MS)
@@ -69,9 +67,7 @@ def test_frames_arrive_byte_for_byte(clients, context, tmp_path: Path, transport
             capture_output=True, text=True, timeout=30, check=True,
         )  # fmt: skip
         said = counts(sender.stdout)
-        frames = [
-            wire.decode_frame(daemon.recv_multipart(copy=False), 0, 0) for _ in range(said["handed_over"])
-        ]
+        frames = [wire.decode_frame(daemon.recv_multipart(copy=False), 0, 0) for _ in range(said["handed_over"])]
     assert said["offered"] == 20 == said["handed_over"] + said["dropped"]
     assert frames, "none was handed over"
     assert len({frame.session for frame in frames}) == 1
@@ -123,9 +119,7 @@ def test_without_a_daemon_every_frame_is_dropped_and_counted(clients, tmp_path: 
      ["ipc://x", "64", "64", "30", "1", "DOE^JANE"], ["ipc://x", "64", "64", "30", "1", "x" * 49]],
 )  # fmt: skip
 def test_what_no_daemon_takes_is_said_at_once(clients, arguments: list[str]) -> None:
-    done = subprocess.run(
-        [clients.send_frames, *arguments], capture_output=True, text=True, timeout=30, check=False
-    )
+    done = subprocess.run([clients.send_frames, *arguments], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
     assert "a daemon takes 64x64 to 4096x4096" in done.stderr
 
@@ -138,9 +132,7 @@ def messages() -> list[list[bytes]]:
     frame = Frame(drawn(1, 80, 64), "probe-1", 812, 0, 0, session=5)
     engine = EngineId("speckle", "ab" * 32, "openvino_cpu", "int8")
     pixels = frame.pixels.tobytes()
-    enhanced = Shown(
-        frame, frame.pixels, Treatment.ENHANCED, engine=engine, strength=1.0, region=Box(0, 0, 9, 9)
-    )
+    enhanced = Shown(frame, frame.pixels, Treatment.ENHANCED, engine=engine, strength=1.0, region=Box(0, 0, 9, 9))
     late, topic = original(frame, Why.LATE), wire.Topic.PICTURE.of("probe-1")
     live = wire.Flag.LIVE
     both = live | wire.Flag.HAS_ORIGINAL
@@ -199,16 +191,12 @@ def test_the_structures_lie_as_the_page_says(tmp_path: Path) -> None:
         lines.append(f'printf("%zu %zu\\n", offsetof({kind}, {name}), sizeof(({kind} *)0)->{name});')
         expected.append(f"{offset} {size}")
     source = tmp_path / "places.c"
-    source.write_text(
-        f'#include <stdio.h>\n#include "limpid.h"\nint main(void) {{ {" ".join(lines)} return 0; }}\n'
-    )
+    source.write_text(f'#include <stdio.h>\n#include "limpid.h"\nint main(void) {{ {" ".join(lines)} return 0; }}\n')
     program = compile_c(source, tmp_path / "places")
     assert run([str(program)]).splitlines() == expected
 
 
-@pytest.mark.parametrize(
-    ("compiler", "standard"), [("gcc", "c99"), ("gcc", "c11"), ("g++", "c++11"), ("g++", "c++17")]
-)
+@pytest.mark.parametrize(("compiler", "standard"), [("gcc", "c99"), ("gcc", "c11"), ("g++", "c++11"), ("g++", "c++17")])
 def test_the_header_is_clean_in_c_and_cpp(tmp_path: Path, compiler: str, standard: str) -> None:
     needs(compiler)
     source = tmp_path / ("use.cpp" if "++" in compiler else "use.c")
@@ -229,8 +217,6 @@ def test_a_big_endian_machine_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "use.c"
     source.write_text('#include "limpid.h"\nint main(void) { return 0; }\n')
     flags = ["-U__BYTE_ORDER__", "-D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__", "-w", f"-I{SOURCES}"]
-    done = subprocess.run(
-        ["gcc", *flags, "-fsyntax-only", source], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["gcc", *flags, "-fsyntax-only", source], capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "little-endian" in done.stderr

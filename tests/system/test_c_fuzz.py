@@ -141,9 +141,7 @@ def test_c_and_python_judge_20_000_messages_alike(harness: Path) -> None:
     verdicts = run_harness(harness, cases)
     assert len(verdicts) == CASES
     expected = [case.verdict() for case in cases]
-    differ = [
-        (case, got, want) for case, got, want in zip(cases, verdicts, expected, strict=True) if got != want
-    ]
+    differ = [(case, got, want) for case, got, want in zip(cases, verdicts, expected, strict=True) if got != want]
     assert differ == []
     reached = Counter(reason for reason, _ in verdicts)
     assert set(reached) == {"ok", "malformed", "version", "size", "truncated", "oversized"}

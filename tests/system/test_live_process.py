@@ -85,9 +85,7 @@ def test_a_cpp_scanners_client_streams_to_it(daemon: Daemon, tmp_path: Path) -> 
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        wait_until(
-            lambda: daemon.status()["streams"]["cpp"]["frames"]["in"] == 90, "all frames are in", daemon
-        )
+        wait_until(lambda: daemon.status()["streams"]["cpp"]["frames"]["in"] == 90, "all frames are in", daemon)
         frames = daemon.status()["streams"]["cpp"]["frames"]
         assert sum(frames["enhanced"].values()) > 0, daemon.events()
     finally:
@@ -129,9 +127,7 @@ def test_rubbish_is_counted_and_costs_nothing_else(daemon: Daemon, scan: Scan) -
         if k % 20 == 0:
             scanner.push()
     vandal.close(linger=5000)
-    wait_until(
-        lambda: sum(daemon.status()["refused"].values()) == before + 200, "all of it was counted", daemon
-    )
+    wait_until(lambda: sum(daemon.status()["refused"].values()) == before + 200, "all of it was counted", daemon)
     assert any(is_enhanced(report) for report, _ in scanner.send(1.0))
 
 
@@ -190,9 +186,7 @@ def test_an_address_in_use_is_the_operators_to_mend(tmp_path: Path) -> None:
         taken.listen()
         config = tmp_path / "c.toml"
         port = taken.getsockname()[1]
-        config.write_text(
-            config_text(tmp_path).replace(f"ipc://{tmp_path}/pictures", f"tcp://127.0.0.1:{port}")
-        )
+        config.write_text(config_text(tmp_path).replace(f"ipc://{tmp_path}/pictures", f"tcp://127.0.0.1:{port}"))
         done = subprocess.run(
             [sys.executable, "-m", "edge", "live", "-c", str(config)],
             cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,

@@ -53,9 +53,7 @@ def frame(seq: int = 1, session: int = 5) -> Frame:
 def enhanced(seq: int = 1, session: int = 5) -> Shown:
     of = frame(seq, session)
     engine = EngineId("speckle", "ab" * 32, "openvino_cpu", "int8")
-    return Shown(
-        of, 255 - of.pixels, Treatment.ENHANCED, engine=engine, strength=0.6, region=Box(1, 2, 30, 40)
-    )
+    return Shown(of, 255 - of.pixels, Treatment.ENHANCED, engine=engine, strength=0.6, region=Box(1, 2, 30, 40))
 
 
 def late(seq: int, session: int = 5) -> Shown:
@@ -113,10 +111,7 @@ def test_a_frame_header_is_the_daemons_byte_for_byte(
         pixels, "probe-1", 7, 0, 0, pixel_format, bits, Modality.ULTRASOUND, 99, 12345, (0.25, 0.5),
         Box(1, 2, 30, 40), cut=True,
     )  # fmt: skip
-    assert (
-        client.frame_header(scan, pixels, 99, 7, 12345, True)
-        == wire.encode_frame(same, wire.SenderClock.UNIX)[0]
-    )
+    assert client.frame_header(scan, pixels, 99, 7, 12345, True) == wire.encode_frame(same, wire.SenderClock.UNIX)[0]
 
 
 def test_a_picture_is_read_as_the_daemon_reads_it() -> None:
@@ -176,9 +171,7 @@ def test_what_no_daemon_takes_is_refused_before_it_is_sent(pixels: np.ndarray) -
         client.frame_header(client.Scan(), pixels, 1, 1, 0, False)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"stream": "two words"}, {"stream": ""}, {"modality": "xray"}, {"colour": "yuv"}]
-)
+@pytest.mark.parametrize("wrong", [{"stream": "two words"}, {"stream": ""}, {"modality": "xray"}, {"colour": "yuv"}])
 def test_a_wrong_scan_is_refused_at_once(wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"stream|modality"):
         client.Scan(**wrong)
@@ -239,16 +232,11 @@ def test_a_notice_keeps_the_picture_and_says_not_live() -> None:
 
 
 def test_frozen_is_not_not_live() -> None:
-    assert (
-        take(client.Holding(), message(enhanced(1)), notice(enhanced(1), LIVE | wire.Flag.FROZEN)).badge
-        == "FROZEN"
-    )
+    assert take(client.Holding(), message(enhanced(1)), notice(enhanced(1), LIVE | wire.Flag.FROZEN)).badge == "FROZEN"
 
 
 def test_a_picture_after_a_notice_is_live_again() -> None:
-    assert take(
-        client.Holding(), message(enhanced(1)), notice(enhanced(1), wire.Flag(0)), message(late(2))
-    ).live
+    assert take(client.Holding(), message(enhanced(1)), notice(enhanced(1), wire.Flag(0)), message(late(2))).live
 
 
 def test_a_notice_of_another_session_takes_the_picture_away() -> None:
@@ -257,9 +245,7 @@ def test_a_notice_of_another_session_takes_the_picture_away() -> None:
 
 
 def test_a_picture_that_is_not_live_is_never_held_as_if_it_were() -> None:
-    assert (
-        take(client.Holding(), message(enhanced(1)), notice(enhanced(1), wire.Flag(0)), stand_in(2)).seq == 2
-    )
+    assert take(client.Holding(), message(enhanced(1)), notice(enhanced(1), wire.Flag(0)), stand_in(2)).seq == 2
 
 
 def test_silence_is_said_once() -> None:

@@ -189,9 +189,7 @@ def test_cut_anywhere_the_whole_records_before_the_cut_are_read(tmp_path: Path):
     frames = recorded(tmp_path / "a.lmpr", 3)
     data = (tmp_path / "a.lmpr").read_bytes()
     starts = [at for at in range(len(data)) if data[at : at + 4] == b"LMPr"]
-    ends = [
-        at + 32 + 128 + one.pixels.nbytes for at, one in zip(starts, frames, strict=True)
-    ]  # before padding
+    ends = [at + 32 + 128 + one.pixels.nbytes for at, one in zip(starts, frames, strict=True)]  # before padding
     for length in [0, 1, 7, 8, 15, 16, 40, *range(200, len(data), 997), *(end - 1 for end in ends), *ends]:
         (tmp_path / "b.lmpr").write_bytes(data[:length])
         reading = recording.read(tmp_path / "b.lmpr")

@@ -24,9 +24,7 @@ def picture(pixel_format: PixelFormat, bits: int, width: int, height: int) -> np
     return rng.integers(0, 1 << bits, shape, kind)
 
 
-def frame(
-    pixel_format: PixelFormat = PixelFormat.GREY8, bits: int = 8, size: tuple[int, int] = (80, 64)
-) -> Frame:
+def frame(pixel_format: PixelFormat = PixelFormat.GREY8, bits: int = 8, size: tuple[int, int] = (80, 64)) -> Frame:
     return Frame(
         picture(pixel_format, bits, *size), "probe-1", 7, 1_000_000, 2_000_000, pixel_format, bits,
         Modality.ULTRASOUND, session=99, stamped_ns=1_000_000,
@@ -69,9 +67,7 @@ def refusal(parts: list[bytes], decode: object = None) -> str:
 @pytest.mark.parametrize(("pixel_format", "bits"), FORMATS)
 @pytest.mark.parametrize("size", [(64, 64), (65, 67), (640, 480), (101, 4096), (4096, 64)])
 def test_a_frame_comes_back_as_it_went(pixel_format: PixelFormat, bits: int, size: tuple[int, int]) -> None:
-    sent = replace(
-        frame(pixel_format, bits, size), spacing_mm=(0.25, 0.5), region=Box(3, 4, 60, 50), cut=True
-    )
+    sent = replace(frame(pixel_format, bits, size), spacing_mm=(0.25, 0.5), region=Box(3, 4, 60, 50), cut=True)
     back = wire.decode_frame(wire.encode_frame(sent), sent.captured_ns, sent.received_ns)
     np.testing.assert_array_equal(back.pixels, sent.pixels)
     assert back.pixels.dtype == sent.pixels.dtype
@@ -216,9 +212,7 @@ def test_a_picture_comes_back_as_it_went(pixel_format: PixelFormat, bits: int) -
     flags = wire.Flag.LIVE | wire.Flag.HAS_ORIGINAL | wire.Flag.HAS_CHANGE
     change = np.arange(97 * 71, dtype=np.uint8).reshape(71, 97)
     header = wire.encode_shown(sent, flags, 6_000_000)
-    back = wire.decode_shown(
-        [b"", header, sent.pixels.tobytes(), sent.frame.pixels.tobytes(), change.tobytes()]
-    )
+    back = wire.decode_shown([b"", header, sent.pixels.tobytes(), sent.frame.pixels.tobytes(), change.tobytes()])
     assert (back.treatment, back.why, back.flags) == (sent.treatment, sent.why, flags)
     assert (back.engine, back.strength, back.region) == (sent.engine, sent.strength, sent.region)
     assert (back.timings, back.missing_before, back.mean_change) == (sent.timings, 5, 0.0125)
@@ -282,19 +276,13 @@ def test_flags_of_a_later_release_are_kept() -> None:
 
 
 def test_names_cannot_steer_a_terminal() -> None:
-    read = wire.decode_shown(
-        shown_parts(engine=(152, "48s", b"\x1b[2Jx\0rest"), backend=(248, "16s", b"\xff" * 16))
-    )
+    read = wire.decode_shown(shown_parts(engine=(152, "48s", b"\x1b[2Jx\0rest"), backend=(248, "16s", b"\xff" * 16)))
     assert (read.engine.name, read.engine.backend) == ("?[2Jx", "?" * 16)
 
 
-@pytest.mark.parametrize(
-    ("change", "read"), [(float("nan"), 1.0), (float("inf"), 1.0), (2.0, 1.0), (-1.0, 0.0)]
-)
+@pytest.mark.parametrize(("change", "read"), [(float("nan"), 1.0), (float("inf"), 1.0), (2.0, 1.0), (-1.0, 0.0)])
 def test_a_wild_figure_does_not_cost_the_picture(change: float, read: float) -> None:
-    header = wire.encode_shown(
-        replace(shown(), mean_change=change, missing_before=1 << 40), wire.Flag.LIVE, 1 << 60
-    )
+    header = wire.encode_shown(replace(shown(), mean_change=change, missing_before=1 << 40), wire.Flag.LIVE, 1 << 60)
     back = wire.decode_shown([b"", header, shown().pixels.tobytes()])
     assert (back.mean_change, back.missing_before) == (read, 0xFFFFFFFF)
     assert back.age_ns == 0xFFFFFFFF * 1000

@@ -26,9 +26,7 @@ LIMITS = [
     *range(18), 32, 63, 64, 65, 80, 100, 101, 127, 128, 160, 192, 240, 255, 256, 4095, 4096, 4097, 8192,
     12288, 49151, 49152, 49153, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**63, 2**64 - 1,
 ]  # fmt: skip
-FLOATS = [
-    struct.pack("<f", value) for value in (float("nan"), float("inf"), -0.0, -1.0, 1e-45, 0.5, 99.9, 100.0)
-]
+FLOATS = [struct.pack("<f", value) for value in (float("nan"), float("inf"), -0.0, -1.0, 1e-45, 0.5, 99.9, 100.0)]
 
 
 U64 = st.integers(0, 2**64 - 1)
@@ -45,9 +43,7 @@ def frames(draw: st.DrawFn) -> Frame:
     kind = np.uint16 if pixel_format is PixelFormat.GREY16 else np.uint8
     flat = np.frombuffer(NOISE, kind, count, start) & kind((1 << bits) - 1)
     shape = (height, width, 3) if pixel_format.channels == 3 else (height, width)
-    box = Box(
-        draw(st.integers(0, 9)), draw(st.integers(0, 9)), draw(st.integers(1, 55)), draw(st.integers(1, 55))
-    )
+    box = Box(draw(st.integers(0, 9)), draw(st.integers(0, 9)), draw(st.integers(1, 55)), draw(st.integers(1, 55)))
     return Frame(
         flat.reshape(shape), draw(STREAMS), draw(U64), 0, 0, pixel_format, bits,
         draw(st.sampled_from(Modality)), draw(U64), draw(U64), draw(st.sampled_from([None, (0.25, 0.5)])),
@@ -88,9 +84,7 @@ class Change:
 
 
 KINDS = ["field"] * 5 + ["float", "bytes", "cut", "longer", "lost", "doubled"]
-CHANGES = st.lists(
-    st.builds(Change, st.sampled_from(KINDS), st.integers(0, 63), st.integers(0, 2**20)), max_size=3
-)
+CHANGES = st.lists(st.builds(Change, st.sampled_from(KINDS), st.integers(0, 63), st.integers(0, 2**20)), max_size=3)
 
 
 @st.composite

@@ -90,9 +90,7 @@ def test_the_enhanced_picture_and_its_label(opened: Open, client: Callable[[Open
 
 
 @pytest.mark.parametrize("pixel_format", [PixelFormat.RGB8, PixelFormat.BGR8])
-def test_colours_go_out_as_rgb(
-    opened: Open, client: Callable[[OpenIgtLinkDisplay], object], pixel_format: PixelFormat
-):
+def test_colours_go_out_as_rgb(opened: Open, client: Callable[[OpenIgtLinkDisplay], object], pixel_format: PixelFormat):
     display = opened()
     receiver = client(display)
     pixels = np.zeros((64, 80, 3), np.uint8)
@@ -110,9 +108,7 @@ def test_sixteen_bits(opened: Open, client: Callable[[OpenIgtLinkDisplay], objec
     assert np.array_equal(receiver.wait_for_message("probe_Enhanced", timeout=PATIENCE_S).image[0], pixels)
 
 
-def test_not_live_is_said_about_the_picture_that_is_there(
-    opened: Open, client: Callable[[OpenIgtLinkDisplay], object]
-):
+def test_not_live_is_said_about_the_picture_that_is_there(opened: Open, client: Callable[[OpenIgtLinkDisplay], object]):
     display = opened()
     receiver = client(display)
     display.show(shown(1), Flag.LIVE, 1000)
@@ -141,9 +137,7 @@ def test_two_clients_both_see(opened: Open, client: Callable[[OpenIgtLinkDisplay
         assert int(receiver.wait_for_message("probe_Enhanced", timeout=PATIENCE_S).image[0, 0, 0]) == 3
 
 
-def test_a_client_too_many_is_refused_and_counted(
-    opened: Open, client: Callable[[OpenIgtLinkDisplay], object]
-):
+def test_a_client_too_many_is_refused_and_counted(opened: Open, client: Callable[[OpenIgtLinkDisplay], object]):
     display = opened(max_clients=1)
     client(display)
     with socket.create_connection(("127.0.0.1", display.port)) as second:
@@ -162,9 +156,7 @@ def test_a_client_that_leaves_makes_room(opened: Open):
         until(lambda: display.clients == 1)
 
 
-def test_a_client_that_does_not_read_costs_itself_alone(
-    opened: Open, client: Callable[[OpenIgtLinkDisplay], object]
-):
+def test_a_client_that_does_not_read_costs_itself_alone(opened: Open, client: Callable[[OpenIgtLinkDisplay], object]):
     display = opened()
     with socket.create_connection(("127.0.0.1", display.port)) as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

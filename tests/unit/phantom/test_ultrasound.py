@@ -127,9 +127,7 @@ def test_breathing_moves_the_tissue_as_far_as_it_says() -> None:
     out, inside = patient.frame(0), patient.frame(168)  # the start of a breath, and its top
     part = (slice(220, 420), slice(200, 440))
     window = cv2.createHanningWindow((240, 200), cv2.CV_32F)
-    (_, down), _ = cv2.phaseCorrelate(
-        out.truth[part].astype(np.float32), inside.truth[part].astype(np.float32), window
-    )
+    (_, down), _ = cv2.phaseCorrelate(out.truth[part].astype(np.float32), inside.truth[part].astype(np.float32), window)
     assert down * patient.spacing_mm[1] == pytest.approx(3.0, abs=0.6)
 
 

@@ -130,10 +130,7 @@ def test_each_device_is_a_stream_and_the_newest_of_each_wins(opened: Open, scann
     scanner.accept()
     for level in range(5):
         scanner.send(image(ramp() // 8 * 0 + np.uint8(level), "a") + image(ramp() * 0 + np.uint8(level), "b"))
-    last = {
-        stream: one_frame(source, lambda frame, s=stream: frame.stream == s and frame.seq == 4)
-        for stream in "ab"
-    }
+    last = {stream: one_frame(source, lambda frame, s=stream: frame.stream == s and frame.seq == 4) for stream in "ab"}
     assert {stream: int(frame.pixels[0, 0]) for stream, frame in last.items()} == {"a": 4, "b": 4}
 
 

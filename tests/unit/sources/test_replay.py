@@ -291,10 +291,7 @@ def test_video_files(tmp_path: Path, name: str, code: str):
         frames.append(source.next(0))
         assert source.next(0) is None
         clock.advance(50 * MS)
-    assert [
-        abs(int(frame.pixels[72, 64, 0]) - level) < 12
-        for frame, level in zip(frames, (20, 120, 220), strict=True)
-    ]
+    assert [abs(int(frame.pixels[72, 64, 0]) - level) < 12 for frame, level in zip(frames, (20, 120, 220), strict=True)]
     assert all(int(frame.pixels[20, 64, 0]) < 12 for frame in frames)
     assert {frame.format for frame in frames} == {PixelFormat.BGR8}
     assert source.next(0) is None
@@ -365,9 +362,7 @@ def test_metaimages_in_colour_and_upside_down(tmp_path: Path):
 
 def test_metaimage_data_beside_its_header(tmp_path: Path):
     picture = grey(3)
-    text = (
-        "ObjectType = Image\nNDims = 2\nDimSize = 80 64\nElementType = MET_UCHAR\nElementDataFile = a.raw\n"
-    )
+    text = "ObjectType = Image\nNDims = 2\nDimSize = 80 64\nElementType = MET_UCHAR\nElementDataFile = a.raw\n"
     (tmp_path / "a.mhd").write_text(text)
     (tmp_path / "a.raw").write_bytes(picture.tobytes())
     (frame,) = played(tmp_path / "a.mhd")
@@ -669,9 +664,7 @@ def test_a_compressed_colour_clip():
     frames = played(bundled("examples_ybr_color.dcm"))
     assert len(frames) == 30
     assert {(frame.format, frame.width, frame.height) for frame in frames} == {(PixelFormat.RGB8, 320, 240)}
-    assert (
-        3 < frames[0].pixels.mean() < 60
-    )  # black around a sector; YBR taken for RGB would be pink and bright
+    assert 3 < frames[0].pixels.mean() < 60  # black around a sector; YBR taken for RGB would be pink and bright
     spread = frames[0].pixels.astype(int)
     assert np.median(spread.max(axis=2) - spread.min(axis=2)) < 6
 

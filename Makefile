@@ -1,0 +1,49 @@
+# Every target makes its own virtual environment on first use; nothing else needs to be installed by hand.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+
+.PHONY: demo test check bench soak engines lock clean
+.DEFAULT_GOAL := help
+
+help:            ## these lines
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(VENV)/.ready: requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --require-hashes -r requirements-dev.lock
+	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: $(VENV)/.ready      ## a phantom scanner, the daemon, live figures; pictures in out/
+	$(RUN) edge demo
+
+test: $(VENV)/.ready      ## all tests but the long loops
+	$(RUN) pytest -m "not soak and not gpu"
+
+check: $(VENV)/.ready     ## format, lint, types, import contracts, tests: what CI runs
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+	$(VENV)/bin/lint-imports
+	$(RUN) pytest -m "not soak and not gpu"
+
+bench: $(VENV)/.ready     ## the figures of the README, measured here
+	$(RUN) edge bench --size 640x480 --fps 30 --seconds 60 --picture out/latency.png
+	$(RUN) edge bench --size 640x480 --fps 60 --seconds 30
+	$(RUN) edge bench --size 320x240 --fps 30 --streams 4 --seconds 30
+	$(RUN) edge bench --size 1024x1024 --depth 16 --fps 30 --seconds 30
+
+soak: $(VENV)/.ready      ## the long loops: memory over 100,000 frames, a minute of overload
+	$(RUN) pytest -m soak --timeout 3600
+
+engines: $(VENV)/.ready   ## write the hand-built engines again
+	$(RUN) engines.handbuilt
+
+lock:                     ## choose and lock the versions of all development dependencies
+	$(PYTHON) -m pip install --quiet uv
+	$(PYTHON) -m uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.10 \
+		--generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) out build dist .pytest_cache .ruff_cache .hypothesis

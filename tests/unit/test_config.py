@@ -1,0 +1,165 @@
+"""Every mistake an operator can make in a configuration, and what the message must name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import edge.backends
+import edge.displays
+import edge.sources
+from edge import config as configs, plugins
+from edge.clock import MonotonicClock
+from edge.commands.config_check import check
+from edge.config import Config, load, parse
+from edge.errors import ConfigError
+from edge.sources import open_source
+
+
+def complaint(text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    return str(caught.value)
+
+
+def test_nothing_at_all_is_a_working_configuration() -> None:
+    assert load(None) == parse("") == Config()
+    assert list(Config().source) == ["zeromq"]
+
+
+def test_what_is_said_is_taken_and_the_rest_keeps_its_default() -> None:
+    config = parse('[live]\ndeadline_ms = 16\n[engines]\nultrasound = "speckle"\n[source.replay]\npath = "x"')
+    assert config.live.deadline_ms == 16
+    assert config.live.max_age_ms == Config().live.max_age_ms
+    assert config.engines.ultrasound == "speckle"
+    assert config.source == {"replay": {"path": "x"}}
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        parse("").live.deadline_ms = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[live]\ndeadine_ms = 33", 'unknown key "deadine_ms" in [live]; did you mean "deadline_ms"?'),
+        ("[engine]\nthreads = 1", 'unknown key "engine"; did you mean "engines"?'),
+        ("[sockets]\npicture = 'ipc:///tmp/x'", 'unknown key "picture" in [sockets]; did you mean "pictures"?'),
+        ("[live]\nzzz = 1", 'unknown key "zzz" in [live]; known: deadline_ms'),
+    ],
+)
+def test_an_unknown_key_is_told_its_place_and_the_right_name(text: str, said: str) -> None:
+    assert complaint(text).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ('[live]\ndeadline_ms = "fast"', "[live.deadline_ms]"),
+        ("[live]\nmax_streams = 1.5", "[live.max_streams]"),
+        ("[engines]\nfolders = 'one'", "[engines.folders]"),
+        ("[engines]\nfolders = [1]", "[engines.folders"),
+        ("[sockets]\nevents = 5573", "[sockets.events]"),
+        ("live = 3", "[live]"),
+        ("source = 'zeromq'", "[source]"),
+        ("[source]\nzeromq = 1", "[source"),
+    ],
+)
+def test_a_wrong_type_is_told_with_its_key(text: str, where: str) -> None:
+    said = complaint(text)
+    assert said.startswith(where)
+    assert "xpected" in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("deadline_ms", 0), ("deadline_ms", 1001), ("max_age_ms", 9), ("strength_percent", -1), ("strength_percent", 100.5),
+        ("recent_seconds", 0), ("recent_megabytes", 15), ("watchdog_s", 0.1), ("max_streams", 0), ("max_streams", 33),
+    ],
+)  # fmt: skip
+def test_a_value_out_of_range_is_told_with_its_key(key: str, value: float) -> None:
+    assert f"[live.{key}]" in complaint(f"[live]\n{key} = {value}")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("key", ["deadline_ms", "strength_percent", "recent_seconds", "watchdog_s"])
+def test_a_number_that_is_none_is_refused(key: str, value: str) -> None:
+    assert key in complaint(f"[live]\n{key} = {value}")
+
+
+def test_an_age_limit_below_the_deadline_is_refused() -> None:
+    assert "max_age_ms is shorter than deadline_ms" in complaint("[live]\ndeadline_ms = 50\nmax_age_ms = 40")
+
+
+def test_two_sources_are_one_too_many_and_none_is_one_too_few() -> None:
+    assert "exactly one kind, has 2" in complaint("[source.zeromq]\n[source.replay]\npath = 'x'")
+    assert "exactly one kind, has 0" in complaint("source = {}")
+
+
+def test_two_sockets_cannot_share_an_address() -> None:
+    one = 'tcp://127.0.0.1:6000"'
+    assert "share one address" in complaint(f'[sockets]\npictures = "{one}\nevents = "{one}')
+
+
+def test_an_address_without_a_transport_is_refused() -> None:
+    assert '"localhost:5571"' in complaint('[sockets]\npictures = "localhost:5571"')
+
+
+def test_what_is_not_toml_is_said_with_its_line() -> None:
+    said = complaint("[live]\ndeadline_ms = = 3")
+    assert said.startswith("not TOML")
+    assert "line 2" in said
+
+
+def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"missing\.toml: No such file"):
+        load(tmp_path / "missing.toml")
+    (tmp_path / "binary.toml").write_bytes(b"[live]\n\xff\xfe")
+    with pytest.raises(ConfigError, match=r"binary\.toml: not UTF-8 text"):
+        load(tmp_path / "binary.toml")
+    with pytest.raises(ConfigError, match="directory"):
+        load(tmp_path)
+
+
+def test_a_mistake_in_a_file_names_the_file_first(tmp_path: Path) -> None:
+    path = tmp_path / "limpid.toml"
+    path.write_text("[live]\ndeadlin_ms = 3")
+    with pytest.raises(ConfigError, match=r'limpid\.toml: unknown key "deadlin_ms" in \[live\]; did you mean'):
+        load(path)
+
+
+@pytest.mark.parametrize("package", [edge.sources, edge.displays, edge.backends])
+def test_an_unknown_plugin_is_told_the_known_ones(package: object) -> None:
+    with pytest.raises(ConfigError) as caught:
+        plugins.load(package, "teleport")  # type: ignore[arg-type]
+    for kind in plugins.kinds(package):  # type: ignore[arg-type]
+        assert kind in str(caught.value)
+
+
+def test_a_private_file_is_no_plugin() -> None:
+    with pytest.raises(ConfigError, match="unknown source"):
+        plugins.load(edge.sources, "_feed")
+
+
+def test_the_options_of_a_plugin_are_checked_like_the_rest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r'unknown key "widht" in \[source.phantom\]; did you mean "width"'):
+        open_source("phantom", {"widht": 640}, MonotonicClock())
+    path = tmp_path / "limpid.toml"
+    path.write_text("[source.phantom]\nwidth = 'wide'")
+    with pytest.raises(ConfigError, match=r"\[source.phantom.width\]"):
+        check(path)
+    path.write_text("[display.teleport]")
+    with pytest.raises(ConfigError, match='unknown display "teleport"; known: '):
+        check(path)
+    path.write_text('[engines]\nbackend = "abacus"')
+    with pytest.raises(ConfigError, match='unknown backend "abacus"; known: classical, openvino_cpu'):
+        check(path)
+
+
+def test_every_setting_has_a_default_that_is_valid_itself() -> None:
+    defaults = msgspec.to_builtins(Config())
+    assert configs.parse_section(defaults, Config, "") == Config()
