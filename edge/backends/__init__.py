@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
+
+import numpy as np
 
 from edge import plugins
 from edge.catalog import Engine
@@ -30,6 +32,11 @@ class Shape:
     @property
     def full_scale(self) -> int:
         return (1 << self.bits) - 1
+
+    def blank(self) -> Pixels:
+        """A black picture of this shape."""
+        kind = np.uint8 if self.bits == 8 else np.uint16
+        return cast("Pixels", np.zeros((self.height, self.width), kind))
 
 
 class Session(Protocol):

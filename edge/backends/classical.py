@@ -7,6 +7,7 @@ started, in a few milliseconds, and needs no model file: `engine` may be any eng
 from __future__ import annotations
 
 import time
+from typing import cast
 
 import cv2
 import numpy as np
@@ -32,7 +33,7 @@ class Classical:
     def open(self, engine: Engine | None, shape: Shape) -> ClassicalSession:
         del engine
         session = ClassicalSession(shape)
-        session.start(np.zeros((shape.height, shape.width), np.uint8 if shape.bits == 8 else np.uint16), 1.0)
+        session.start(shape.blank(), 1.0)
         session.forget()
         return session
 
@@ -54,7 +55,7 @@ class ClassicalSession:
         steady = self._steadied(calm)
         mixed = cv2.addWeighted(steady, strength, level, 1.0 - strength, 0.0)
         whole = np.rint(np.clip(mixed, 0.0, 1.0, out=mixed) * np.float32(self.shape.full_scale))
-        self._result = whole.astype(grey.dtype)
+        self._result = cast("Pixels", whole.astype(grey.dtype))
         self._past = steady
         self.took_ns = time.monotonic_ns() - started
 

@@ -87,11 +87,9 @@ class OpenVinoSession:
         manifest = engine.manifest
         self.id = EngineId(manifest.name, manifest.sha256, "openvino_cpu", manifest.precision)
         self.shape = shape
-        dtype = np.uint8 if shape.bits == 8 else np.uint16
         # Both requests share all memory but the state: what one writes the other reads.
         self._requests = [compiled.create_infer_request(), compiled.create_infer_request()]
-        self._frame = np.zeros((padded.height, padded.width), dtype)
-        self._enhanced = np.zeros((padded.height, padded.width), dtype)
+        self._frame, self._enhanced = padded.blank(), padded.blank()
         self._strength = np.zeros((), np.float32)
         self._states = [self._state_pair(s.resolve(padded.height, padded.width)) for s in manifest.state]
         for turn, request in enumerate(self._requests):
@@ -117,7 +115,7 @@ class OpenVinoSession:
 
     def warm_up(self) -> None:
         """First runs allocate and fault pages in; they must not be a patient's."""
-        grey = np.zeros((self.shape.height, self.shape.width), self._frame.dtype)
+        grey = self.shape.blank()
         for _ in range(WARM_UPS):
             self.start(grey, 1.0)
             if not self.wait(30_000 * MS):
