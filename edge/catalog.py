@@ -29,7 +29,7 @@ from edge.errors import ConfigError, EngineRefused
 
 CONTRACT = 1
 SIZES = ("large", "medium", "small")
-Dim = Annotated[str, msgspec.Meta(pattern=r"^[hw](/[0-9]+)?$")]
+Dim = Annotated[str, msgspec.Meta(pattern=r"^[hw](/[1-9][0-9]*)?$")]
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
@@ -67,7 +67,8 @@ def _send(source: Source, pusher: Pusher, seconds: float) -> Sent:
                 done.bad += 1
                 continue
             if frame is not None:
-                pusher.push(frame)
+                # Whatever the source's own stamps count from: on this host a frame's age is known.
+                pusher.push(replace(frame, stamped_ns=frame.captured_ns))
                 if pusher.sent % 30 == 0:
                     status.update(f"sent {pusher.sent}, not taken {pusher.refused}")
     done.sent, done.refused = pusher.sent, pusher.refused

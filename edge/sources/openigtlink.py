@@ -182,7 +182,8 @@ def decode(arrived: Arrived, options: Options) -> Frame:
     """One message to one frame. Raises BadFrame, whatever the bytes are."""
     message = ImageMessage()
     try:
-        message.unpack(MessageBase.parse_header(arrived.header), bytes(arrived.body))
+        with np.errstate(all="ignore"):  # a hostile matrix is no picture's fault: spacing is checked below
+            message.unpack(MessageBase.parse_header(arrived.header), bytes(arrived.body))
     except _DAMAGED as error:
         raise BadFrame("malformed", f"not an IMAGE message that can be read ({type(error).__name__})") from error
     picture = picture_of(_plane(message.image), PixelFormat.RGB8, options.bits)

@@ -45,7 +45,9 @@ def test_a_change_beyond_the_bound_is_refused() -> None:
     assert caught.value.reason == "fidelity"
 
 
-@pytest.mark.parametrize("after", [np.zeros((12, 21), np.uint8), np.zeros((12, 20), np.uint16), np.zeros((12, 20, 1), np.uint8)])
+@pytest.mark.parametrize(
+    "after", [np.zeros((12, 21), np.uint8), np.zeros((12, 20), np.uint16), np.zeros((12, 20, 1), np.uint8)]
+)
 def test_another_shape_or_depth_is_refused_before_it_is_compared(after: Pixels) -> None:
     with pytest.raises(EngineFault) as caught:
         check(levels(0), after, 255, most=1.0)

@@ -78,9 +78,7 @@ def ring(most: int, oldest: int) -> Ring[tuple[int, int]]:
     return Ring(most, lambda item: item[1], lambda old, new: new[0] - old[0] > oldest)
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 5), st.integers(1, 60)), max_size=80), st.integers(1, 100), st.integers(0, 20)
-)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 60)), max_size=80), st.integers(1, 100), st.integers(0, 20))
 def test_a_ring_is_bounded_by_bytes_and_by_age_and_counts_what_it_forgets(
     items: list[tuple[int, int]], most: int, oldest: int
 ) -> None:

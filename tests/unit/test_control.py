@@ -1,0 +1,144 @@
+"""The desk alone: every request, every mistake, and bytes that are no request at all."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given, strategies as st
+
+from edge.catalog import open_catalog
+from edge.control import Desk
+from edge.wishes import Wish, Wishes
+
+CATALOG = open_catalog([])
+FIRST = Wish(strength=0.8)
+
+
+class Counter:
+    """A desk, the wishes it writes, and a stream that already has one of its own."""
+
+    def __init__(self) -> None:
+        self.wishes = Wishes(FIRST)
+        self.desk = Desk(self.wishes, CATALOG, lambda: {"version": "test", "streams": {}})
+
+    def ask(self, do: str, **more: Any) -> dict[str, Any]:
+        return self.desk.answer(json.dumps({"do": do, **more}).encode())
+
+    def state(self) -> tuple[Wish, Wish, dict[str, Wish]]:
+        return self.wishes.of("a"), self.wishes.of("never-heard-of"), dict(self.wishes._by_stream)
+
+
+def test_status_is_what_the_daemon_says_of_itself() -> None:
+    assert Counter().ask("status") == {"ok": True, "version": "test", "streams": {}}
+
+
+def test_engines_are_told_with_what_is_needed_to_find_the_very_file() -> None:
+    answer = Counter().ask("engines")
+    assert answer["ok"]
+    assert answer["refused"] == {}
+    assert answer["engines"]["handbuilt-large"]["family"] == "handbuilt"
+    assert len(answer["engines"]["handbuilt-large"]["sha256"]) == 64
+
+
+def test_strength_view_and_engine_are_set_for_one_stream_alone() -> None:
+    counter = Counter()
+    assert counter.ask("set", stream="a", strength_percent=25, view="original", engine="handbuilt") == {"ok": True}
+    assert counter.wishes.of("a") == Wish(0.25, original_view=True, family="handbuilt")
+    assert counter.wishes.of("b") == FIRST
+
+
+def test_without_a_stream_it_is_for_all_and_for_those_to_come() -> None:
+    counter = Counter()
+    counter.ask("set", stream="a", view="original")
+    counter.ask("set", strength_percent=0)
+    assert counter.wishes.of("a") == Wish(0.0, original_view=True)
+    assert counter.wishes.of("tomorrow") == Wish(0.0)
+
+
+def test_what_is_not_named_stays_as_it_was() -> None:
+    counter = Counter()
+    counter.ask("set", stream="a", strength_percent=25)
+    counter.ask("freeze", stream="a")
+    counter.ask("set", stream="a")
+    assert counter.wishes.of("a") == Wish(0.25, frozen=True)
+    counter.ask("unfreeze", stream="a")
+    assert counter.wishes.of("a") == Wish(0.25)
+
+
+def test_freezing_all_freezes_each() -> None:
+    counter = Counter()
+    counter.ask("set", stream="a", strength_percent=10)
+    counter.ask("freeze")
+    assert counter.wishes.of("a").frozen
+    assert counter.wishes.of("b").frozen
+
+
+REFUSED = [
+    b"", b"{}", b"null", b"[]", b"1", b'"status"', b"\xff\xfe", b'{"do":"status"', b"[" * 100_000,
+    b'{"do":"reboot"}', b'{"do":null}', b'{"do":"status","extra":1}', b'{"do":"set","strength":50}',
+    b'{"do":"set","strength_percent":-1}', b'{"do":"set","strength_percent":100.01}', b'{"do":"set","strength_percent":"50"}',
+    b'{"do":"set","strength_percent":NaN}', b'{"do":"set","strength_percent":1e999}', b'{"do":"set","strength_percent":true}',
+    b'{"do":"set","view":"ENHANCED"}', b'{"do":"set","view":0}', b'{"do":"set","engine":"nobody-made-this"}',
+    b'{"do":"set","strength_percent":10,"engine":"nobody-made-this"}', b'{"do":"set","engine":""}',
+    b'{"do":"freeze","stream":""}', b'{"do":"freeze","stream":"../../etc"}', b'{"do":"freeze","stream":"a\\n"}',
+    b'{"do":"freeze","stream":"' + b"a" * 49 + b'"}', b'{"do":"freeze","stream":7}', b'{"do":"freeze","stream":"\\u00e9"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("request_", REFUSED, ids=lambda request: repr(request[:40]))
+def test_a_refused_request_is_told_why_and_changes_nothing(request_: bytes) -> None:
+    counter = Counter()
+    counter.ask("set", stream="a", strength_percent=25)
+    before = counter.state()
+    answer = counter.desk.answer(request_)
+    assert answer["ok"] is False
+    assert answer["error"]
+    assert counter.state() == before
+
+
+def test_an_unknown_engine_is_told_the_known_ones() -> None:
+    assert "there are: handbuilt" in Counter().ask("set", engine="magic")["error"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=60),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=4),
+    max_leaves=12,
+)
+NEARLY = st.fixed_dictionaries(
+    {"do": st.sampled_from(["status", "engines", "freeze", "unfreeze", "set"]) | JSON},
+    optional={"stream": JSON, "strength_percent": JSON, "view": JSON, "engine": JSON, "other": JSON},
+)
+SOUND = st.fixed_dictionaries(
+    {"do": st.just("set")},
+    optional={
+        "stream": st.none() | st.from_regex(r"[A-Za-z0-9._-]{1,48}", fullmatch=True),
+        "strength_percent": st.none() | st.floats(0, 100),
+        "view": st.sampled_from([None, "enhanced", "original"]),
+        "engine": st.sampled_from([None, "handbuilt"]),
+    },
+)
+
+
+@given(st.binary(max_size=200) | (JSON | NEARLY).map(lambda tree: json.dumps(tree).encode()))
+@example(b'{"do":"set","engine":["handbuilt"]}')
+def test_whatever_bytes_come_there_is_an_answer_and_it_can_be_sent(message: bytes) -> None:
+    counter = Counter()
+    before = counter.state()
+    answer = counter.desk.answer(message)
+    assert json.loads(json.dumps(answer))["ok"] in (True, False)
+    if not answer["ok"]:
+        assert answer["error"]
+        assert counter.state() == before
+
+
+@given(SOUND)
+def test_every_sound_request_is_taken(request_: dict[str, Any]) -> None:
+    counter = Counter()
+    assert counter.desk.answer(json.dumps(request_).encode()) == {"ok": True}
+    wish = counter.wishes.of(request_.get("stream") or "any")
+    if request_.get("strength_percent") is not None:
+        assert wish.strength == request_["strength_percent"] / 100
+    assert 0 <= wish.strength <= 1
