@@ -24,7 +24,7 @@ StreamName = Annotated[str, msgspec.Meta(pattern="^" + STREAM_NAME.pattern.repla
 
 
 class Status(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="status"):
-    pass
+    stream: StreamName | None = None
 
 
 class Engines(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="engines"):
@@ -66,13 +66,21 @@ class Desk:
 
     def _do(self, request: Request) -> dict[str, Any]:
         if isinstance(request, Status):
-            return self._status()
+            return self._status_of(request.stream)
         if isinstance(request, Engines):
             return self._engines()
         if isinstance(request, Set):
             return self._set(request)
         self._wishes.change(request.stream, frozen=isinstance(request, Freeze))
         return {}
+
+    def _status_of(self, stream: str | None) -> dict[str, Any]:
+        status = self._status()
+        if stream is None:
+            return status
+        if stream not in status["streams"]:
+            raise ConfigError(f"no stream {stream}")
+        return {**status, "streams": {stream: status["streams"][stream]}}
 
     def _engines(self) -> dict[str, Any]:
         facts = {

@@ -95,9 +95,9 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
     context = zmq.Context.instance()
     clock = MonotonicClock()
     events = Events(clock)
-    down.callback(events.close)
     event_socket = EventSocket(config.sockets.events, context)
     down.callback(event_socket.close)
+    down.callback(events.close)
     events.listen(event_socket.publish)
     events.start()
     live_settings = config.live
