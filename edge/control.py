@@ -20,7 +20,7 @@ from edge.wire import STREAM_NAME
 from edge.wishes import Wishes
 
 LARGEST_REQUEST = 64 << 10
-StreamName = Annotated[str, msgspec.Meta(pattern="^" + STREAM_NAME.pattern.replace("\\Z", "$"))]
+StreamName = Annotated[str, msgspec.Meta(pattern="^" + STREAM_NAME.pattern)]
 
 
 class Status(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="status"):
