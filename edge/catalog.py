@@ -29,13 +29,13 @@ from edge.errors import ConfigError, EngineRefused
 
 CONTRACT = 1
 SIZES = ("large", "medium", "small")
-Dim = Annotated[str, msgspec.Meta(pattern=r"^[hw](/[1-9][0-9]*)?$")]
+Dim = Annotated[str, msgspec.Meta(pattern=r"^[hw](/[1-9][0-9]*)?\Z")]
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One recurrent tensor. Its shape may depend on the picture's: "h", "w/4"."""
 
-    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*$")]
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]*\Z")]
     shape: tuple[int | Dim, ...]
 
     def resolve(self, height: int, width: int) -> tuple[int, ...]:
@@ -44,14 +44,14 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract: int
-    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,47}$")]
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,47}\Z")]
     family: str
     size: Literal["large", "medium", "small"]
     version: str
     task: str
     modalities: tuple[Literal["ultrasound", "fluoroscopy", "unknown"], ...]
-    model: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]+$")]
-    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    model: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]+\Z")]
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
     precision: Literal["int8", "fp16", "fp32"]
     multiple: Annotated[int, msgspec.Meta(ge=1, le=64)]  # sides of the picture are padded to a multiple of this
     kmac_per_px: float

@@ -212,7 +212,7 @@ class Governor:
     def _fall(self, why: Why, now_ns: int) -> None:
         rung = self._rungs[self.settled or ""]
         if rung.lifted_ns is not None and now_ns - rung.lifted_ns < PROMOTION_TRIAL:
-            rung.needed_probes = min(2 * rung.needed_probes, 16)
+            rung.needed_probes = min(2 * rung.needed_probes, 8)
         for each in self._rungs.values():
             each.good_probes = 0
             each.begin_again()

@@ -7,6 +7,7 @@ import json
 import time
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -44,19 +45,14 @@ def _print(desk: Control, status: dict[str, Any], every: float, *, once: bool, a
 
 def table(status: dict[str, Any]) -> Table:
     title = f"limpid {status['version']}, {status['backend']}, {status['rss_mb']} MB"
-    view = Table(title=title, caption="latency: received to published")
-    for column in (
-        "stream",
-        "picture",
-        "in",
-        "enhanced",
-        "original",
-        "dropped",
-        "p50 ms",
-        "p99 ms",
-        "max ms",
-    ):
-        view.add_column(column, justify="left" if column in ("stream", "picture") else "right")
+    caption = "latency in ms, received to published"
+    view = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("stream", "picture", "in", "enhanced", "original", "dropped", "p50", "p99", "max"):
+        words = column in ("stream", "picture")
+        # What a narrow terminal cannot hold in one line goes on in the next: a badge cut short says nothing.
+        view.add_column(
+            column, justify="left" if words else "right", min_width=8 if words else len(column), overflow="fold"
+        )
     for name, facts in status["streams"].items():
         frames, latency = facts["frames"], facts["latency_ms"]
         view.add_row(

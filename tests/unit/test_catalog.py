@@ -90,6 +90,7 @@ def test_an_engine_for_another_contract_is_refused(home: Path) -> None:
         ('precision = "int8"', 'precision = "int4"', "precision"),
         ('model = "model.onnx"', 'model = "../../etc/passwd"', "model"),
         ('name = "handbuilt-small"', 'name = "Not A Name"', "name"),
+        ('name = "handbuilt-small"', 'name = "two-lines\\n"', "name"),
         ("multiple = 4", "multiple = 0", "multiple"),
         ("multiple = 4", "", "multiple"),
         ('shape = [1, 16, "h/4", "w/4"]', 'shape = [1, 16, "h*4", "w"]', "shape"),
