@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ class Watched:
 
     latency_ns: list[int] = field(default_factory=list)
     enhanced: int = 0
+    engine: dict[str, str] = field(default_factory=dict)  # of the last enhanced picture
     original: dict[str, int] = field(default_factory=dict)
     clip: deque[tuple[Pixels, Pixels, str]] = field(default_factory=lambda: deque(maxlen=int(CLIP_SECONDS * FPS)))
     bits: int = 8
@@ -62,6 +63,7 @@ class Watched:
         self.bits = report.bits
         if report.treatment is Treatment.ENHANCED:
             self.enhanced += 1
+            self.engine = asdict(report.engine)
         else:
             self.original[report.why.words] = self.original.get(report.why.words, 0) + 1
         self.clip.append((report.original, report.pixels, badge(report)))
@@ -166,7 +168,7 @@ def _report(options: Options, sent: dict[str, Any], watched: Watched, status: di
         },
         "original_by_reason": watched.original,
         "latency_ms": percentiles(watched.latency_ns),
-        "engine": (stream or {}).get("engine", {}),
+        "engine": watched.engine,
         "wrote": _write(options, watched),
     }  # fmt: skip
 

@@ -22,6 +22,7 @@ from tests.fakes import SHA, frame
 KINDS = plugins.kinds(edge.displays)
 PATIENCE_S = 20.0
 PICTURES = 100
+LONGEST_NAME = "a.stream-with_a.name-of-forty-eight-characters.0"
 BIG = np.random.default_rng(1).integers(0, 255, (1024, 1024), np.uint8)
 
 
@@ -46,7 +47,7 @@ def every_kind() -> list[Frame]:
     rng = np.random.default_rng(1)
     return [
         frame(1),
-        frame(2, stream="a.stream-with_a.name-of-forty-eight-characters.0", pixels=rng.integers(0, 4095, (33, 35), np.uint16)),
+        frame(2, stream=LONGEST_NAME, pixels=rng.integers(0, 4095, (33, 35), np.uint16)),
         frame(3, pixels=rng.integers(0, 255, (40, 30, 3), np.uint8), format=PixelFormat.RGB8),
         frame(4, pixels=rng.integers(0, 255, (40, 30, 3), np.uint8), format=PixelFormat.BGR8),
         frame(5, pixels=rng.integers(0, 65535, (32, 32), np.uint16), bits=16, modality=Modality.FLUOROSCOPY),

@@ -157,7 +157,7 @@ def test_set_changes_what_the_daemon_shows(daemon: Daemon) -> None:
     assert daemon.status()["streams"]["told"]["strength_percent"] == 35.0
 
 
-def clip(folder: Path, count: int = 40) -> list[bytes]:
+def clip(folder: Path, count: int = 150) -> list[bytes]:
     """A folder of pictures, no two alike; their bytes in order."""
     folder.mkdir()
     rng = np.random.default_rng(8)
@@ -172,9 +172,7 @@ def recorded_while_sending(daemon: Daemon, path: Path, stream: str, source: list
     sending = [sys.executable, "-m", "edge", "send", *source, "--to", daemon.frames, "--seconds", "60"]
     sender = subprocess.Popen(sending, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
-        facts = told(
-            "record", path, "--pictures", daemon.pictures, "--stream", stream, "--seconds", 2, "--json"
-        )
+        facts = told("record", path, "--pictures", daemon.pictures, "--stream", stream, "--seconds", 2, "--json")
     finally:
         sender.terminate()
         sender.wait(20)
@@ -196,15 +194,27 @@ def test_what_is_recorded_and_replayed_is_bit_for_bit_what_was_sent(daemon: Daem
     replay = ["replay", "-s", f"path={tmp_path}/clip", "-s", "fps=30", "-s", "loop=true", "-s", "stream=first"]
     recorded = recorded_while_sending(daemon, tmp_path / "first.lmpr", "first", replay)
     assert in_order(recorded, sent)
+    assert len(set(recorded)) == len(recorded)
     again = ["replay", "-s", f"path={tmp_path}/first.lmpr", "-s", "loop=true", "-s", "stream=second"]
     replayed = recorded_while_sending(daemon, tmp_path / "second.lmpr", "second", again)
-    assert set(replayed) <= set(recorded)
-    assert in_order(replayed, sent)
+    assert in_order(replayed, recorded)
 
 
 def test_a_recording_is_never_written_over(daemon: Daemon, tmp_path: Path) -> None:
     (tmp_path / "mine.lmpr").write_text("mine")
-    scanner = [sys.executable, "-m", "edge", "send", "phantom", "--to", daemon.frames, "-s", "stream=over", "-s", "loop_frames=4"]
+    scanner = [
+        sys.executable,
+        "-m",
+        "edge",
+        "send",
+        "phantom",
+        "--to",
+        daemon.frames,
+        "-s",
+        "stream=over",
+        "-s",
+        "loop_frames=4",
+    ]
     sender = subprocess.Popen([*scanner, "--seconds", "60"], cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         said = complaint("record", tmp_path / "mine.lmpr", "--pictures", daemon.pictures, "--stream", "over")

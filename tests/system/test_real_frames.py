@@ -76,6 +76,7 @@ def test_on_whole_screens_text_and_rulers_stay_bit_for_bit_and_the_image_is_enha
     assert 0.15 < region.mask.size / pictures[0][..., :1].size < 0.95  # a part of the screen, not all of it
     for shown in enhanced:
         fixed = outside(shown, region)
+        assert fixed.any()
         assert np.array_equal(shown.pixels[fixed], shown.frame.pixels[fixed])
         inside = ~fixed
         assert (shown.pixels[inside] != shown.frame.pixels[inside]).mean() > 0.2
@@ -138,6 +139,7 @@ def test_fluoroscopy_stills_are_enhanced_inside_the_collimator_alone() -> None:
     region = rig.region()
     for shown in enhanced:
         fixed = outside(shown, region)
+        assert fixed.any()
         assert np.array_equal(shown.pixels[fixed], shown.frame.pixels[fixed])
         assert (shown.pixels[~fixed] != shown.frame.pixels[~fixed]).mean() > 0.2
         assert int(shown.pixels.max()) <= (1 << bits) - 1

@@ -10,7 +10,8 @@ import pytest
 import edge.backends
 import edge.displays
 import edge.sources
-from edge import config as configs, plugins
+from edge import config as configs
+from edge import plugins
 from edge.clock import MonotonicClock
 from edge.commands.config_check import check
 from edge.config import Config, load, parse
@@ -77,7 +78,8 @@ def test_a_wrong_type_is_told_with_its_key(text: str, where: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("deadline_ms", 0), ("deadline_ms", 1001), ("max_age_ms", 9), ("strength_percent", -1), ("strength_percent", 100.5),
+        ("deadline_ms", 0), ("deadline_ms", 1001), ("max_age_ms", 9),
+        ("strength_percent", -1), ("strength_percent", 100.5),
         ("recent_seconds", 0), ("recent_megabytes", 15), ("watchdog_s", 0.1), ("max_streams", 0), ("max_streams", 33),
     ],
 )  # fmt: skip

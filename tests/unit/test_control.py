@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given, strategies as st
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from edge.catalog import open_catalog
 from edge.control import Desk
@@ -78,12 +79,15 @@ def test_freezing_all_freezes_each() -> None:
 REFUSED = [
     b"", b"{}", b"null", b"[]", b"1", b'"status"', b"\xff\xfe", b'{"do":"status"', b"[" * 100_000,
     b'{"do":"reboot"}', b'{"do":null}', b'{"do":"status","extra":1}', b'{"do":"set","strength":50}',
-    b'{"do":"set","strength_percent":-1}', b'{"do":"set","strength_percent":100.01}', b'{"do":"set","strength_percent":"50"}',
-    b'{"do":"set","strength_percent":NaN}', b'{"do":"set","strength_percent":1e999}', b'{"do":"set","strength_percent":true}',
+    b'{"do":"set","strength_percent":-1}', b'{"do":"set","strength_percent":100.01}',
+    b'{"do":"set","strength_percent":"50"}',
+    b'{"do":"set","strength_percent":NaN}', b'{"do":"set","strength_percent":1e999}',
+    b'{"do":"set","strength_percent":true}',
     b'{"do":"set","view":"ENHANCED"}', b'{"do":"set","view":0}', b'{"do":"set","engine":"nobody-made-this"}',
     b'{"do":"set","strength_percent":10,"engine":"nobody-made-this"}', b'{"do":"set","engine":""}',
     b'{"do":"freeze","stream":""}', b'{"do":"freeze","stream":"../../etc"}', b'{"do":"freeze","stream":"a\\n"}',
-    b'{"do":"freeze","stream":"' + b"a" * 49 + b'"}', b'{"do":"freeze","stream":7}', b'{"do":"freeze","stream":"\\u00e9"}',
+    b'{"do":"freeze","stream":"' + b"a" * 49 + b'"}', b'{"do":"freeze","stream":7}',
+    b'{"do":"freeze","stream":"\\u00e9"}',
 ]  # fmt: skip
 
 

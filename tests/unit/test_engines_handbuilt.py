@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -91,7 +92,7 @@ def still(seed: int, grain: float = 10.0) -> Pixels:
 def test_a_still_scene_becomes_steadier_over_time(size: str) -> None:
     session = opened(size, 128, 128)
     shown = [computed(session, still(seed)).astype(float) for seed in range(12)]
-    flicker = [float(np.abs(b - a).mean()) for a, b in zip(shown, shown[1:], strict=False)]
+    flicker = [float(np.abs(b - a).mean()) for a, b in pairwise(shown)]
     came = float(np.abs(still(10).astype(float) - still(11)).mean())
     assert flicker[-1] < 0.6 * came
     single = opened(size, 128, 128)

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.clock import MS, SECOND, ManualClock
 from edge.frame import EngineId, Shown, Treatment, Why, original

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.slot import Latest, Ring
 

@@ -105,7 +105,9 @@ class Heard:
 
 def test_a_process_that_ends_is_started_again_at_once(mind: Any, tmp_path: Path) -> None:
     heard = Heard()
-    first_ends = "import pathlib,sys,signal; p=pathlib.Path(sys.argv[1]); p.exists() and signal.pause(); p.touch(); sys.exit(75)"
+    first_ends = (
+        "import pathlib,sys,signal; p=pathlib.Path(sys.argv[1]); p.exists() and signal.pause(); p.touch(); sys.exit(75)"
+    )
     mind({"live": python(first_ends, tmp_path / "once")}, heard)
     started = heard.wait_for("process.started", 2)  # the clock stands still: no pause at all
     assert started[0]["pid"] != started[1]["pid"]

@@ -19,10 +19,15 @@ onnx = pytest.importorskip("onnx", reason="the extra `make-engines` is not insta
 helper, TensorProto = onnx.helper, onnx.TensorProto
 
 SHAPE = Shape(64, 64, 8)
-PICTURE = [1, 1, "h", "w"]
-PORTS = {"frame": PICTURE, "full_scale": [], "strength": []}
+PICTURE: list[object] = [1, 1, "h", "w"]
+PORTS: Shapes = {"frame": PICTURE, "full_scale": [], "strength": []}
 Nodes = list[tuple[str, list[str], str]]
-KEEPS: Nodes = [("Mul", ["strength", "zero"], "nothing"), ("Mul", ["full_scale", "nothing"], "none"), ("Add", ["frame", "none"], "enhanced")]  # fmt: skip
+Shapes = dict[str, list[object]]
+KEEPS: Nodes = [
+    ("Mul", ["strength", "zero"], "nothing"),
+    ("Mul", ["full_scale", "nothing"], "none"),
+    ("Add", ["frame", "none"], "enhanced"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +66,8 @@ limits = "a test"
     return make
 
 
-def model_of(nodes: Nodes, outputs: dict[str, list[object]] | None = None, inputs: dict[str, list[object]] | None = None) -> bytes:  # fmt: skip
-    def ports(shapes: dict[str, list[object]]) -> list[object]:
+def model_of(nodes: Nodes, outputs: Shapes | None = None, inputs: Shapes | None = None) -> bytes:
+    def ports(shapes: Shapes) -> list[object]:
         return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
 
     constants = {"zero": 0.0, "white": 255.0}
@@ -207,7 +212,9 @@ def test_padding_repeats_the_edge_and_is_cut_off_again(backend: object, install:
     assert (session._frame[:65, 66:] == picture[:, 66:]).all()
 
 
-def test_a_damaged_file_is_refused_before_it_is_read_as_a_model(backend: object, install: Callable[..., Engine]) -> None:
+def test_a_damaged_file_is_refused_before_it_is_read_as_a_model(
+    backend: object, install: Callable[..., Engine]
+) -> None:
     engine = install(model_of(KEEPS))
     engine.model_path.write_bytes(engine.model_path.read_bytes() + b"\0")
     assert "damaged or altered" in refusal(backend, engine)
