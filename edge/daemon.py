@@ -65,7 +65,7 @@ class Parts:
 def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int], Backend] = open_backend) -> int:
     """The live process, from nothing to nothing. Gives its exit status."""
     faulthandler.enable()
-    _stop_on_signals(stop)
+    stop_on_signals(stop)
     crashed = threading.Event()
     _keep_memory(config.live.recent_megabytes)
     with ExitStack() as down:
@@ -134,6 +134,7 @@ def status(shared: Shared, intake: Intake, live: Live) -> dict[str, Any]:
         "backend": shared.config.engines.backend,
         "rss_mb": round(memory / 1e6, 1),
         "refused": dict(intake.refused),
+        "past_streams": intake.past.as_dict(),
         "events_lost": shared.events.lost,
         "recent": {"pictures": len(live.recent), "megabytes": round(live.recent.bytes / 1e6, 1)},
         "streams": streams,
@@ -181,10 +182,11 @@ def _thread(
     return threading.Thread(target=top, name=name, daemon=True)
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
+def stop_on_signals(stop: threading.Event) -> None:
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+            # Not in the handler itself: it may have interrupted the very wait that holds the event's lock.
+            signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
 
 
 def _quiet_collector() -> None:

@@ -96,6 +96,10 @@ class _Rung:
     def __post_init__(self) -> None:
         self.usual_ns = self.cost_ns
 
+    @property
+    def nearly_ready(self) -> bool:
+        return self.good_probes > 0 and self.good_probes + 1 >= self.needed_probes
+
     def took(self, cost_ns: int) -> None:
         self.recent.append(cost_ns)
         if len(self.recent) >= 10:
@@ -188,7 +192,8 @@ class Governor:
 
     def learn_after(self, after_ns: int) -> None:
         """How long a picture took from the engine's result to being out; the deadline leaves room for it."""
-        self._after_ns = max(MS // 2, (15 * self._after_ns + 2 * after_ns) // 16)
+        most = self.budget_ns // 4  # one stalled machine may not make every deadline impossible
+        self._after_ns = min(most, max(MS // 2, (15 * self._after_ns + 2 * min(after_ns, most)) // 16))
 
     def _learn_cost(self, cost_ns: int, now_ns: int) -> None:
         rung = self._rungs[self.settled or ""]
@@ -212,7 +217,7 @@ class Governor:
     def _fall(self, why: Why, now_ns: int) -> None:
         rung = self._rungs[self.settled or ""]
         if rung.lifted_ns is not None and now_ns - rung.lifted_ns < PROMOTION_TRIAL:
-            rung.needed_probes = min(2 * rung.needed_probes, 8)
+            rung.needed_probes = min(2 * rung.needed_probes, 32)
         for each in self._rungs.values():
             each.good_probes = 0
             each.begin_again()
@@ -262,7 +267,7 @@ class Governor:
             return
         above = self._above()
         ready = [name for name in above if self._rungs[name].good_probes >= self._rungs[name].needed_probes]
-        if not ready or (ready[0] != above[0] and self._rungs[above[0]].good_probes > 0):
+        if not ready or (ready[0] != above[0] and self._rungs[above[0]].nearly_ready):
             return  # nothing yet, or the top rung is one probe away: wait for it
         for each in self._rungs.values():
             each.good_probes = 0

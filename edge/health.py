@@ -43,6 +43,14 @@ class Tally:
         else:
             self.original[shown.why.words] += 1
 
+    def add(self, other: Tally) -> None:
+        """The counts of a stream that is gone; its latencies go with it."""
+        self.came += other.came
+        self.lost_on_the_way += other.lost_on_the_way
+        self.enhanced.update(other.enhanced)
+        self.original.update(other.original)
+        self.dropped.update(other.dropped)
+
     def as_dict(self) -> dict[str, Any]:
         # Copies first: the live thread goes on counting meanwhile.
         enhanced, original, dropped, came = dict(self.enhanced), dict(self.original), dict(self.dropped), self.came

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge.clock import SECOND, Clock
 from edge.errors import BadFrame, SourceUnavailable
@@ -40,6 +40,7 @@ class Intake:
         self._waiting: OrderedDict[str, Frame] = OrderedDict()  # one a stream, the longest-waiting stream first
         self._idle = threading.Event()  # never set: something to wait on while a source is away
         self.tallies: dict[str, Tally] = {}
+        self.past = Tally()  # the sums of streams that are gone
         self.refused: Counter[str] = Counter()  # messages that belong to no stream, by reason
 
     def tally(self, stream: str) -> Tally:
@@ -90,8 +91,11 @@ class Intake:
             tally.dropped[reason] += 1
             self._events.emit("frame.dropped", stream=frame.stream, reason=reason, seq=frame.seq)
             return
-        if frame.stream in self._waiting:
+        waiting = self._waiting.get(frame.stream)
+        if waiting is not None:
             tally.dropped["superseded"] += 1
+            if waiting.cut:
+                frame = replace(frame, cut=True)  # a scene that began with a frame nobody saw has begun all the same
         # A stream keeps its turn: a newer frame must not send it to the back of the queue.
         self._waiting[frame.stream] = frame
 
@@ -102,9 +106,9 @@ class Intake:
             return self._first_of_stream(frame)
         if frame.session != sender.session:
             return self._newcomer(frame, sender)
-        sender.heard_ns = frame.received_ns
         if frame.seq <= sender.seq:
-            return "backwards"
+            return self._begun_again(frame, sender)
+        sender.heard_ns = frame.received_ns
         if frame.seq > sender.seq + 1:
             self.tally(frame.stream).lost_on_the_way += frame.seq - sender.seq - 1
         sender.seq = frame.seq
@@ -125,11 +129,20 @@ class Intake:
         self._events.emit("stream.new-session", stream=frame.stream)
         return None
 
+    def _begun_again(self, frame: Frame, sender: _Sender) -> str | None:
+        # A sender that counts from the start again without a new session number must not be shut out for ever.
+        if frame.received_ns - sender.heard_ns < TAKEOVER:
+            return "backwards"
+        self._senders[frame.stream] = _Sender(frame.session, frame.seq, frame.received_ns)
+        self._events.emit("stream.new-session", stream=frame.stream)
+        return None
+
     def _room(self, now: int) -> bool:
         if len(self._senders) < self._max_streams:
             return True
         for name, sender in self._senders.items():
             if now - sender.heard_ns > FORGOTTEN:
                 del self._senders[name]
+                self.past.add(self.tallies.pop(name, Tally()))
                 return True
         return False

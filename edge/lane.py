@@ -18,7 +18,7 @@ from edge.backends import Session
 from edge.clock import MS, SECOND, Clock
 from edge.errors import EngineFault
 from edge.frame import Frame, Pixels, Shown, Timings, Treatment, Why, original
-from edge.governor import Arrival, Governor, Outcome, Plan, Rhythm
+from edge.governor import DWELL, Arrival, Governor, Outcome, Plan, Rhythm
 from edge.region import Region, Thumb
 from edge.survey import Look, OpenKey, Prepared
 from edge.wishes import Wish
@@ -36,6 +36,7 @@ class _Running:
     rung: str
     session: Session
     since_ns: int
+    grey: Pixels | None = None  # what a probe was given, to judge its result by
 
 
 class Lane:
@@ -64,6 +65,7 @@ class Lane:
         self._looks = 0
         self._looked_ns = -LOOK_SELDOM
         self._family = ""
+        self._hold_until_ns = 0
         self._asked = False  # the survey is looking: one question at a time
 
     # ------------------------------------------------ what the survey found
@@ -119,16 +121,14 @@ class Lane:
         plan = self.governor.admit(arrived_ns, self.rhythm.period_ns, now_ns)
         if wish.strength <= 0.0:
             return replace(plan, rung=None, why=Why.STRENGTH_ZERO)
-        if plan.enhances and self._region is None:
+        if plan.enhances and (self._region is None or now_ns < self._hold_until_ns):
             return replace(plan, rung=None, why=Why.NO_REGION)
         return plan
 
     def learn(self, shown: Shown, after_ns: int) -> None:
         """Once the picture is out: what it took, for the next plan."""
         self.rhythm.beat(shown.frame.captured_ns)
-        if shown.treatment is Treatment.ENHANCED:
-            self.governor.learn(Outcome.ON_TIME, shown.timings.engine, self._clock.now())
-            self.governor.learn_after(after_ns)
+        self.governor.learn_after(after_ns)
 
     def _fits(self, frame: Frame) -> bool:
         """The region was found in frames of this size and depth."""
@@ -138,8 +138,10 @@ class Lane:
         return same_depth and frame.pixels.shape == region.layout.shape
 
     def _lose_region(self) -> None:
-        """A region that no longer fits must not alter one more pixel: it may lie over text now."""
+        """A region that no longer fits must not alter one more pixel: it may lie over text now. A new one is not
+        used at once either: a panel that comes and goes must not make the treatment come and go with it."""
         self._region = None
+        self._hold_until_ns = self._clock.now() + DWELL
         self._looks = 0
 
     def enhance(self, frame: Frame, plan: Plan, wish: Wish) -> Shown:
@@ -178,7 +180,11 @@ class Lane:
         regions.put_back(frame.pixels[region.box.slices], result, region, canvas[region.box.slices])
         canvas.setflags(write=False)
         ended_ns = self._clock.now()
-        times = Timings(taken_ns - frame.received_ns, started_ns - taken_ns, done_ns - started_ns, ended_ns - done_ns)
+        self.governor.learn(Outcome.ON_TIME, done_ns - started_ns, ended_ns)
+        engine_ns = min(session.took_ns, ended_ns - started_ns)
+        times = Timings(
+            taken_ns - frame.received_ns, started_ns - taken_ns, engine_ns, ended_ns - started_ns - engine_ns
+        )
         return Shown(
             frame, canvas, Treatment.ENHANCED, Why.NOT_ORIGINAL, session.id, wish.strength, region.box, times,
             mean_change=change,
@@ -236,7 +242,7 @@ class Lane:
     def probe(self, frame: Frame, now_ns: int) -> None:
         """Once the picture is out: measure a higher rung on the same frame, if the governor wants to know."""
         region = self._region
-        if region is None or self._probing is not None or self._late is not None:
+        if region is None or self._probing is not None or self._late is not None or not self._fits(frame):
             return
         rung = self.governor.probe(now_ns)
         if rung is None:
@@ -249,7 +255,7 @@ class Lane:
         except EngineFault:
             self.governor.learn_probe(rung, Outcome.FAULT, 0, now_ns)
             return
-        self._probing = _Running(rung, session, now_ns)
+        self._probing = _Running(rung, session, now_ns, grey)
 
     def _reap(self) -> None:
         """Collect what has finished since the last frame; nothing here waits."""
@@ -260,9 +266,18 @@ class Lane:
         probing = self._probing
         if probing is not None and probing.session.wait(0):
             self._probing = None
-            self.governor.learn_probe(
-                probing.rung, _verdict(probing.session), probing.session.took_ns, self._clock.now()
-            )
+            verdict = self._verdict(probing)
+            self.governor.learn_probe(probing.rung, verdict, probing.session.took_ns, self._clock.now())
+
+    def _verdict(self, probing: _Running) -> Outcome:
+        """A probe must pass what a shown picture must pass."""
+        assert probing.grey is not None
+        try:
+            result = probing.session.result()
+            fidelity.check(probing.grey, result, probing.session.shape.full_scale, self._most_change)
+        except EngineFault:
+            return Outcome.FAULT
+        return Outcome.ON_TIME
 
     def tidy(self) -> None:
         """Between frames, also when none come."""
@@ -290,11 +305,3 @@ def _closed(session: Session) -> bool:
         return False
     session.close()
     return True
-
-
-def _verdict(session: Session) -> Outcome:
-    try:
-        session.result()
-    except EngineFault:
-        return Outcome.FAULT
-    return Outcome.ON_TIME

@@ -75,17 +75,20 @@ class Live:
             return
         lane, wish = self._lane_of(frame), self._wishes.of(frame.stream)
         now = self._clock.now()
-        lane.heard_ns = now
+        if frame.cut:
+            lane.forget()  # whether or not this very frame will be computed
         if (reason := self._turned_away(lane, frame, wish, now)) is not None:
             self._intake.tally(frame.stream).dropped[reason] += 1
             self._keep_told()
             return
+        lane.heard_ns = now
         plan = lane.admit(frame, wish, now)
         shown = self._treat(lane, frame, plan, wish)
         self._show(lane, shown, wish)
         self._chores.append((lane, shown))
         if len(self._chores) > len(self.lanes):  # frames come without a pause
             self._do_chores()
+        self._keep_told()  # a stream that has stopped, however busy the others are
 
     def _collect_garbage(self) -> None:
         """Between two pictures, not whenever Python thinks of it; what was built is frozen, so it is quick."""
@@ -127,6 +130,7 @@ class Live:
 
     def _turned_away(self, lane: Lane, frame: Frame, wish: Wish, now: int) -> str | None:
         if wish.frozen:
+            lane.heard_ns = now
             lane.forget()
             return "frozen"
         if now - frame.captured_ns > self._config.live.max_age_ms * MS:

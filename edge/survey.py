@@ -11,7 +11,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import cv2
 
 from edge import region as regions
 from edge.backends import Backend, Session, Shape, open_backend
@@ -19,12 +21,13 @@ from edge.catalog import Catalog, Engine
 from edge.clock import SECOND
 from edge.config import Engines
 from edge.errors import EngineFault, EngineRefused
-from edge.frame import Frame, Pixels
+from edge.frame import Frame, Modality, Pixels
 from edge.health import Events, thread_yields
 from edge.region import Region, Tracker
 from edge.slot import Latest
 
 COST_RUNS = 5
+TRIAL_PATIENCE = 5 * SECOND
 REMEMBERED_STREAMS = 32
 ORIGINAL, CLASSICAL = "original", "classical"
 
@@ -34,6 +37,7 @@ class OpenKey:
     """What sessions were opened for; as long as it is the same they need not be opened again."""
 
     family: str
+    modality: Modality
     shape: Shape
 
 
@@ -86,8 +90,16 @@ class Survey:
         while not stop.is_set():
             look = self.inbox.take(0.2)
             if look is not None:
-                look.reply(self.answer(look))
+                look.reply(self._answer_safely(look))
         self._finder.shutdown(wait=False)
+
+    def _answer_safely(self, look: Look) -> Prepared:
+        """A frame on which the search stumbles stays as it is; it must not end the process, again and again."""
+        try:
+            return self.answer(look)
+        except (cv2.error, ArithmeticError, LookupError, ValueError) as error:
+            self._events.emit("survey.failed", stream=look.frame.stream, reason=type(error).__name__)
+            return Prepared(None)
 
     def family_for(self, frame: Frame, wished: str) -> str:
         return wished or getattr(self._engines, frame.modality.name.lower())
@@ -98,7 +110,8 @@ class Survey:
         if region is None:
             return Prepared(None)
         bits = look.frame.bits
-        key = OpenKey(self.family_for(look.frame, look.family), Shape(region.box.height, region.box.width, bits))
+        shape = Shape(region.box.height, region.box.width, bits)
+        key = OpenKey(self.family_for(look.frame, look.family), look.frame.modality, shape)
         if key == look.open_key or key == self._refused_keys.get(look.frame.stream):
             return Prepared(region if self._still_fits(region, look) else None, look.open_key)
         return self._opened(look, region, key)
@@ -113,7 +126,8 @@ class Survey:
         tracker = self._trackers.setdefault(stream, Tracker())
         self._trackers.move_to_end(stream)
         while len(self._trackers) > REMEMBERED_STREAMS:
-            self._trackers.popitem(last=False)
+            gone, _ = self._trackers.popitem(last=False)
+            self._refused_keys.pop(gone, None)
         return tracker
 
     def _opened(self, look: Look, region: Region, key: OpenKey) -> Prepared:
@@ -125,14 +139,17 @@ class Survey:
         sessions: dict[str, Session] = {}
         costs: dict[str, int] = {}
         for rung in self._engines.rungs:
-            session = self._open_rung(rung, variants, key.shape, look.frame.stream)
-            if session is not None:
-                sessions[rung], costs[rung] = session, usual_cost(session, grey)
+            opened = self._open_rung(rung, variants.get(rung), grey, key.shape, look.frame.stream)
+            if opened is not None:
+                sessions[rung], costs[rung] = opened
         engine_opened = any(rung != CLASSICAL for rung in sessions)
-        if not engine_opened and look.open_key is not None and look.open_key.shape == key.shape:
+        if not engine_opened and look.open_key is not None:
             self._refused_keys[look.frame.stream] = key
-            return Prepared(region, look.open_key)  # the last good engine stays
-        self._refused_keys.pop(look.frame.stream, None)
+            # The last good engine stays: as it is, or opened anew where the size has changed too.
+            if look.open_key.shape == key.shape and look.open_key.modality == key.modality:
+                return Prepared(region, look.open_key)
+            if look.open_key.family != key.family:
+                return self._opened(look, region, replace(key, family=look.open_key.family))
         self._events.emit(
             "engine.opened",
             stream=look.frame.stream,
@@ -142,13 +159,15 @@ class Survey:
         )
         return Prepared(region, key, sessions, costs)
 
-    def _open_rung(self, rung: str, variants: dict[str, Engine], shape: Shape, stream: str) -> Session | None:
-        engine = variants.get(rung)
+    def _open_rung(
+        self, rung: str, engine: Engine | None, grey: Pixels, shape: Shape, stream: str
+    ) -> tuple[Session, int] | None:
+        """A rung's session and what it costs, or None where there is no such rung, or it was refused."""
         if rung == ORIGINAL or (engine is None and rung != CLASSICAL):
             return None
         try:
-            kind = CLASSICAL if rung == CLASSICAL else self._engines.backend
-            return self._backend(kind).open(engine, shape)
+            session = self._backend(CLASSICAL if rung == CLASSICAL else self._engines.backend).open(engine, shape)
+            return session, usual_cost(session, grey)
         except EngineRefused as error:
             self._events.emit("engine.refused", stream=stream, rung=rung, reason=str(error))
             return None
@@ -160,15 +179,18 @@ class Survey:
 
 
 def usual_cost(session: Session, grey: Pixels) -> int:
-    """What this stream's own picture takes: the middle of a few runs."""
+    """What this stream's own picture takes: the middle of a few runs. An engine that fails all of them is refused."""
     costs: list[int] = []
     for _ in range(COST_RUNS):
         try:
             session.start(grey, 1.0)
-            session.wait(10 * SECOND)
+            if not session.wait(TRIAL_PATIENCE):
+                break
             session.result()
         except EngineFault:
-            break  # a faulty engine shows itself on the live path too, where it is counted
+            break
         costs.append(session.took_ns)
     session.forget()
-    return int(statistics.median(costs)) if costs else 0
+    if not costs:
+        raise EngineRefused(f"{session.id.name}: no result in its trial runs")
+    return int(statistics.median(costs))

@@ -9,6 +9,10 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edge.errors import ConfigError
+
+MOST_STREAMS = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -30,6 +34,8 @@ class Wishes:
     def change(self, stream: str | None, **settings: Any) -> None:
         """For one stream, or for all of them and those to come."""
         with self._lock:
+            if stream is not None and stream not in self._by_stream and len(self._by_stream) >= MOST_STREAMS:
+                raise ConfigError(f"{MOST_STREAMS} streams have settings of their own already")
             if stream is not None:
                 self._by_stream[stream] = replace(self.of(stream), **settings)
                 return

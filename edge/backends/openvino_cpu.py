@@ -135,9 +135,13 @@ class OpenVinoSession:
                 pair[self._turn].fill(0)
         self._fresh = False
         self._fault = None
-        self._running = self._requests[self._turn]
+        request = self._requests[self._turn]
         self._turn = 1 - self._turn
-        self._running.start_async()
+        try:
+            request.start_async()
+        except RuntimeError as error:
+            raise EngineFault("raised", _first_line(error)) from error
+        self._running = request
 
     def _copy_in(self, grey: Pixels) -> None:
         height, width = grey.shape

@@ -25,7 +25,8 @@ QUIET_NS = SECOND // 2  # nothing for this long after the sender has ended: all 
 class Seen:
     """One segment's pictures."""
 
-    latency_ns: list[int] = field(default_factory=list)
+    latency_ns: list[int] = field(default_factory=list)  # of all pictures
+    enhanced_ns: list[int] = field(default_factory=list)  # of the enhanced ones
     engine_ns: list[int] = field(default_factory=list)  # of the enhanced ones
     overhead_ns: list[int] = field(default_factory=list)  # of the enhanced ones: latency less the engine
     stages_ns: dict[str, list[int]] = field(default_factory=lambda: {name: [] for name in STAGES})
@@ -67,6 +68,7 @@ class DaemonEye:
             seen.original[report.why.words] = seen.original.get(report.why.words, 0) + 1
             return True
         seen.enhanced += 1
+        seen.enhanced_ns.append(latency)
         seen.engine_ns.append(report.timings.engine)
         seen.overhead_ns.append(latency - report.timings.engine)
         for name in STAGES:
@@ -97,6 +99,7 @@ class BareEye:
         latency = now - wire.decode_header(header.bytes).stamped_ns
         (engine_ns,) = struct.unpack("<Q", engine.bytes)
         seen.latency_ns.append(latency)
+        seen.enhanced_ns.append(latency)
         seen.engine_ns.append(engine_ns)
         seen.overhead_ns.append(latency - engine_ns)
         seen.enhanced += 1

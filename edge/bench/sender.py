@@ -11,7 +11,7 @@ import secrets
 import struct
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -35,7 +35,7 @@ class Job(msgspec.Struct, frozen=True):
 class Sent:
     sent: int = 0
     refused: int = 0
-    latest_ms: float = 0.0
+    late_ns: list[int] = field(default_factory=list)
 
 
 def render(width: int, height: int, bits: int) -> list[Frame]:
@@ -78,7 +78,7 @@ def send(frames: list[Frame], job: Job) -> Sent:
             due = start + int((n + k / job.streams) * SECOND / job.fps)
             _sleep_until(due)
             now = time.monotonic_ns()
-            done.latest_ms = max(done.latest_ms, (now - due) / 1e6)
+            done.late_ns.append(now - due)
             pusher.push_parts(scans[k].message(n, now))
     done.sent, done.refused = pusher.sent, pusher.refused
     pusher.close()
@@ -96,7 +96,7 @@ def main() -> None:
     print(json.dumps({"ready": len(frames)}), flush=True)
     for line in sys.stdin:
         sent = send(frames, msgspec.json.decode(line, type=Job))
-        print(json.dumps({"sent": sent.sent, "refused": sent.refused, "latest_ms": sent.latest_ms}), flush=True)
+        print(json.dumps({"sent": sent.sent, "refused": sent.refused, "late_ns": sent.late_ns}), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from pathlib import Path
 
 from edge import config as configs
 from edge.clock import MonotonicClock
+from edge.daemon import stop_on_signals
 from edge.health import Events
 from edge.supervisor import Supervisor, own_command
 
@@ -16,8 +16,7 @@ def run(path: Path | None) -> int:
     configs.load(path)  # a mistake is told here, once, not by each process
     options = [] if path is None else ["--config", str(path)]
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop_on_signals(stop)
     clock = MonotonicClock()
     events = Events(clock)
     events.start()

@@ -56,7 +56,7 @@ class Pumped:
     def __init__(self, source: Source, name: str) -> None:
         self._source = source
         self._newest: Latest[Frame] = Latest()  # put by the receive thread, taken by live
-        self._told: deque[BadFrame | SourceUnavailable] = deque(maxlen=16)
+        self._told: deque[Exception] = deque(maxlen=16)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"receive-{name}", daemon=True)
         self._thread.start()
@@ -74,6 +74,9 @@ class Pumped:
             except SourceUnavailable as error:
                 self._told.append(error)
                 self._closed.wait(0.1)
+            except Exception as error:  # noqa: BLE001 - this thread's top: the live thread raises it, and ends the process
+                self._told.append(error)
+                break
             else:
                 if frame is not None:
                     self._newest.put(frame.stream, frame)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 import zmq
@@ -23,6 +24,9 @@ LARGEST_MESSAGE = wire.MAX_STRIDE * wire.MAX_SIDE
 BUFFER_BYTES = 4 << 20  # the kernel's default makes a frame wait for several round trips
 PLAUSIBLE_AGE = 10 * SECOND
 REMEMBERED_SENDERS = 64
+DRIFT = 5000  # one part in: 200 ppm
+Sender = tuple[str, int]  # stream and session
+T = TypeVar("T")
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,15 +94,19 @@ class CaptureTimes:
 
     def __init__(self, unix_now: Callable[[], int]) -> None:
         self._unix_now = unix_now
-        self._smallest_delay: OrderedDict[tuple[str, int], int] = OrderedDict()
+        self._smallest_delay: OrderedDict[Sender, tuple[int, int]] = OrderedDict()  # and when it was so
+        self._believed: OrderedDict[Sender, int] = OrderedDict()
 
     def of(self, header: FrameHeader, received_ns: int) -> int:
-        if header.clock is SenderClock.MONOTONIC and 0 <= received_ns - header.stamped_ns < PLAUSIBLE_AGE:
-            return header.stamped_ns
-        if header.clock is SenderClock.UNIX:
-            age = self._unix_now() - header.stamped_ns
-            if 0 <= age < PLAUSIBLE_AGE:
-                return received_ns - age
+        if header.clock is SenderClock.OWN:
+            return self._on_own_clock(header, received_ns)
+        now = received_ns if header.clock is SenderClock.MONOTONIC else self._unix_now()
+        age, sender = now - header.stamped_ns, (header.stream, header.session)
+        if 0 <= age < PLAUSIBLE_AGE:
+            self._remember(self._believed, sender, received_ns)
+            return received_ns - age
+        if age >= PLAUSIBLE_AGE and sender in self._believed:
+            return received_ns - age  # it has told the truth before: this one is really that old
         return self._on_own_clock(header, received_ns)
 
     def _on_own_clock(self, header: FrameHeader, received_ns: int) -> int:
@@ -106,11 +114,17 @@ class CaptureTimes:
         took longer than that one is older by the difference. So lag that grows on the way is seen."""
         sender = (header.stream, header.session)
         delay = received_ns - header.stamped_ns
-        smallest = min(delay, self._smallest_delay.get(sender, delay))
+        smallest, at_ns = self._smallest_delay.get(sender, (delay, received_ns))
+        # Two clocks drift apart: what was swift is let grow, faster than clocks drift, slower than lag does.
+        smallest = min(delay, smallest + (received_ns - at_ns) // DRIFT)
         if delay - smallest > PLAUSIBLE_AGE:  # the sender's clock has jumped: begin again
             smallest = delay
-        self._smallest_delay[sender] = smallest
-        self._smallest_delay.move_to_end(sender)
-        while len(self._smallest_delay) > REMEMBERED_SENDERS:
-            self._smallest_delay.popitem(last=False)
+        self._remember(self._smallest_delay, sender, (smallest, received_ns))
         return received_ns - (delay - smallest)
+
+    @staticmethod
+    def _remember(table: OrderedDict[Sender, T], sender: Sender, value: T) -> None:
+        table[sender] = value
+        table.move_to_end(sender)
+        while len(table) > REMEMBERED_SENDERS:
+            table.popitem(last=False)

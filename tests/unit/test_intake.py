@@ -202,3 +202,17 @@ def test_whatever_comes_every_frame_is_taken_dropped_or_waiting(
     dropped = sum(sum(tally.dropped.values()) for tally in tallies)
     assert sum(tally.came for tally in tallies) == dropped + len(taken) + waiting
     assert len(steps) == sum(tally.came for tally in tallies) + sum(door.intake.refused.values())
+
+
+def test_a_sender_that_counts_from_the_start_again_is_heard_once_it_was_silent_for_a_while() -> None:
+    clock = ManualClock()
+    intake = Intake(ScriptedSource([]), clock, Events(clock, io.StringIO()), 8)
+    intake.admit(frame(2**63, at_ns=clock.now()))
+    intake.take(0.0)
+    for seq in range(1, 30):
+        clock.advance(SECOND // 30)
+        intake.admit(frame(seq, at_ns=clock.now()))
+    assert 0 < intake.tally("s").dropped["backwards"] < 20
+    newest = intake.take(0.0)
+    assert newest is not None
+    assert newest.seq == 29

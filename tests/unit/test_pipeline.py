@@ -226,7 +226,7 @@ def test_the_past_is_forgotten_when_the_picture_is_another(rig: Rig) -> None:
 
 
 def test_a_new_size_gets_engines_of_its_own(rig: Rig) -> None:
-    rig.play(1.0, pixels=lambda k: textured(k, (128, 160)))
+    rig.play(2.0, pixels=lambda k: textured(k, (128, 160)))
     shown = rig.shown[-1]
     assert shown.treatment is Treatment.ENHANCED
     assert shown.pixels.shape == (128, 160)
@@ -288,3 +288,49 @@ def test_the_ring_holds_both_pictures_and_stays_within_its_bytes() -> None:
     assert len(rig.live.recent) >= 100
     newest = rig.live.recent.snapshot()[-1]
     assert newest.frame.pixels is not newest.pixels
+
+
+def test_a_stream_that_stops_is_told_however_busy_the_others_are(rig: Rig) -> None:
+    rig.play(2.0, fps=200, stream="busy")
+    stopped = [flags for flags, _ in rig.glass.notices if not flags & Flag.LIVE]
+    assert len(stopped) >= 4
+
+
+def test_frames_that_are_all_too_old_do_not_pass_for_a_live_picture(rig: Rig) -> None:
+    for _ in range(60):
+        late = rig.frame()
+        rig.clock.advance(150 * MS)
+        rig.intake.admit(late)
+        rig.live.step()
+    assert any(not flags & Flag.LIVE for flags, _ in rig.glass.notices)
+    assert rig.accounted()
+
+
+def test_one_stall_of_the_machine_does_not_shut_the_engine_out(rig: Rig) -> None:
+    show = rig.glass.show
+
+    def stalled(*shown: object) -> None:
+        rig.clock.advance(400 * MS)
+        rig.glass.show = show  # type: ignore[method-assign]
+        show(*shown)  # type: ignore[arg-type]
+
+    rig.glass.show = stalled  # type: ignore[method-assign]
+    rig.play(4.0, fps=60)
+    assert set(rig.rungs()[-10:]) == {"fake-large"}
+
+
+def test_a_cut_is_not_lost_with_the_frame_that_told_it(rig: Rig) -> None:
+    session = rig.backend.sessions["large"]
+    rig.play(0.2)
+    before = rig.intake.tally("s").dropped["superseded"]
+    rig.intake.admit(rig.frame(cut=True))
+    rig.intake.admit(rig.frame())
+    rig.live.step()
+    assert rig.intake.tally("s").dropped["superseded"] == before + 1
+    assert session.past == 1
+
+
+def test_an_engine_refused_for_what_it_changes_is_not_lifted_by_its_probes(rig: Rig) -> None:
+    rig.backend.sessions["large"].spoil = np.zeros((96, 128), np.uint8)
+    rig.play(6.0)
+    assert set(rig.rungs()[-30:]) == {"fake-medium"}
