@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zmq
-from c_client import SOURCES, Clients, build, compile_c, needs, run
 
 from edge import wire
 from edge.frame import Box, EngineId, Frame, Modality, Shown, Treatment, Why, original
+from tests.system.c_client import SOURCES, Clients, build, compile_c, needs, run
 
 PAGE = Path(__file__).parents[2] / "docs" / "wire-protocol.md"
 PATIENCE_MS = 20_000

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from c_client import compile_c, missing, needs
 
 from edge import wire
 from edge.errors import BadFrame
 from edge.frame import Why
+from tests.system.c_client import compile_c, missing, needs
 
 SEED, CASES = 20240607, 20_000
 LONGEST = 100 * 100 * 3 + 100

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import zmq
 from hypothesis import HealthCheck, given, settings
-from wire_cases import changed_pictures
 
 from edge import wire
 from edge.errors import BadFrame
 from edge.frame import Box, EngineId, Frame, Modality, PixelFormat, Shown, Timings, Treatment, Why, original
+from tests.unit.wire_cases import changed_pictures
 
 FILE = Path(__file__).parents[2] / "tools" / "clients" / "python" / "limpid_client.py"
 PATIENCE_MS = 20_000

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from wire_cases import CHANGES, FRAME_FIELDS, NOISE, Change, changed_pictures, frames
 
 from edge import wire
 from edge.errors import BadFrame
 from edge.frame import Frame, PixelFormat
+from tests.unit.wire_cases import CHANGES, FRAME_FIELDS, NOISE, Change, changed_pictures, frames
 
 pytestmark = pytest.mark.timeout(300)  # many cases: a busy machine may take its time
 T = TypeVar("T")
