@@ -6,6 +6,7 @@ once on its way in and not at all on its way out. Recurrent state ping-pongs bet
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import Any
@@ -91,6 +92,7 @@ class OpenVinoSession:
         self._requests = [compiled.create_infer_request(), compiled.create_infer_request()]
         self._frame, self._enhanced = padded.blank(), padded.blank()
         self._strength = np.zeros((), np.float32)
+        self._total = np.zeros((), np.float32)  # of the result, as it was before it became integers
         self._states = [self._state_pair(s.resolve(padded.height, padded.width)) for s in manifest.state]
         for turn, request in enumerate(self._requests):
             self._bind(request, turn, [s.name for s in manifest.state])
@@ -108,6 +110,7 @@ class OpenVinoSession:
         request.set_tensor("frame", ov.Tensor(self._frame[None, None], shared_memory=True))
         request.set_tensor("full_scale", ov.Tensor(np.array(self.shape.full_scale, np.float32)))
         request.set_tensor("strength", ov.Tensor(self._strength, shared_memory=True))
+        request.set_tensor("finite_check", ov.Tensor(self._total, shared_memory=True))
         request.set_tensor("enhanced", ov.Tensor(self._enhanced[None, None], shared_memory=True))
         for name, pair in zip(states, self._states, strict=True):
             request.set_tensor(f"{name}_in", ov.Tensor(pair[turn], shared_memory=True))
@@ -145,8 +148,11 @@ class OpenVinoSession:
 
     def _copy_in(self, grey: Pixels) -> None:
         height, width = grey.shape
-        self._frame[:height, :width] = grey
+        if grey.shape == self._frame.shape:
+            np.copyto(self._frame, grey)
+            return
         # Padding repeats the edge, so that no made-up border bleeds in.
+        self._frame[:height, :width] = grey
         self._frame[:height, width:] = grey[:, -1:]
         self._frame[height:] = self._frame[height - 1]
 
@@ -159,12 +165,12 @@ class OpenVinoSession:
         except RuntimeError as error:
             self._fault = EngineFault("raised", _first_line(error))
         self.took_ns = int(self._running.latency * MS)
-        self._check_finite(self._running)
+        self._check_finite()
         self._running = None
         return True
 
-    def _check_finite(self, request: ov.InferRequest) -> None:
-        if self._fault is None and not np.isfinite(request.get_tensor("finite_check").data).all():
+    def _check_finite(self) -> None:
+        if self._fault is None and not math.isfinite(self._total.item()):
             self._fault = EngineFault("not-finite", "the result holds NaN or infinity")
 
     def result(self) -> Pixels:
