@@ -8,7 +8,7 @@ The rules, in the order in which they bind:
 3. Two late frames in a row, or three within two seconds, are overload: the picture settles on the original, at once.
 4. From below, rungs are *measured*, not guessed: a probe computes a frame behind the picture. Two probes in a row that
    fit lift the picture to that rung. So a rung is only ever shown after it has been seen to hold the deadline.
-5. A rung that failed soon after a lift must show more good probes before its next chance.
+5. A rung that fell must show more good probes than the others, and still more if it fell soon after a lift.
 """
 
 from __future__ import annotations
@@ -216,8 +216,9 @@ class Governor:
 
     def _fall(self, why: Why, now_ns: int) -> None:
         rung = self._rungs[self.settled or ""]
-        if rung.lifted_ns is not None and now_ns - rung.lifted_ns < PROMOTION_TRIAL:
-            rung.needed_probes = min(2 * rung.needed_probes, 32)
+        # Others may return before it does: a rung that fell has to show more.
+        on_trial = rung.lifted_ns is not None and now_ns - rung.lifted_ns < PROMOTION_TRIAL
+        rung.needed_probes = min(2 * rung.needed_probes, 32) if on_trial else max(rung.needed_probes, 4)
         for each in self._rungs.values():
             each.good_probes = 0
             each.begin_again()
@@ -248,11 +249,11 @@ class Governor:
             return None
         self._probed_ns = now_ns
         self._probe_turn += 1
-        # The top is what we want back: every other probe is its own, the rest share the others.
+        # The top is what we want back: two probes in three are its own, the rest share the others.
         others = above[1:]
-        if self._probe_turn % 2 or not others:
+        if self._probe_turn % 3 or not others:
             return above[0]
-        return others[(self._probe_turn // 2) % len(others)]
+        return others[(self._probe_turn // 3) % len(others)]
 
     def learn_probe(self, rung: str, outcome: Outcome, cost_ns: int, now_ns: int) -> None:
         known = self._rungs.get(rung)
@@ -280,10 +281,10 @@ class Governor:
 
     def _probe_interval(self, top: str) -> int:
         if self.settled is None:
-            return 100 * MS
+            return 50 * MS  # nothing is computed for the picture: the processor is free
         # A probe that cannot fit would only take the processor from the picture that is shown.
         likely = self._fits(int(self._rungs[top].cost_ns * self._slowdown()))
-        return 250 * MS if likely else 600 * MS
+        return 150 * MS if likely else 600 * MS
 
     def _slowdown(self) -> float:
         rung = self._rungs.get(self.settled or "")
