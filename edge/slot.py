@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Latest(Generic[T]):
     """The newest item of each key. `put` never blocks; `take` gives the key that has waited longest.
 
-    Written by a source's receive thread, taken by the live thread.
+    One thread puts, another takes: receive threads and live, live and the survey.
     """
 
     def __init__(self, on_superseded: Callable[[T], None] = lambda _item: None) -> None:
