@@ -4,7 +4,7 @@ The rules, in the order in which they bind:
 
 1. The deadline is kept: a result that is not there by then is not waited for; the original goes out.
 2. The treatment in force changes at most once a second; only a fall (rule 3) does not wait. One late frame is a
-   stand-in, not a change: it goes out as original, flagged, and the next one is enhanced as before, with its state kept.
+   stand-in, not a change: it goes out as original, flagged, and the next one is enhanced as before, its state kept.
 3. Two late frames in a row, or three within two seconds, are overload: the picture settles on the original, at once.
 4. From below, rungs are *measured*, not guessed: a probe computes a frame behind the picture. Two probes in a row that
    fit lift the picture to that rung. So a rung is only ever shown after it has been seen to hold the deadline.
