@@ -11,6 +11,7 @@ import difflib
 
 from edge.errors import ConfigError
 from edge.phantom._exposure import Exposure, Phantom
+from edge.phantom._insert import Insert
 from edge.phantom.fluoroscopy import FluoroscopyPhantom, FluoroscopyScene
 from edge.phantom.ultrasound import UltrasoundPhantom, UltrasoundScene
 
@@ -19,6 +20,7 @@ __all__ = [
     "Exposure",
     "FluoroscopyPhantom",
     "FluoroscopyScene",
+    "Insert",
     "Phantom",
     "UltrasoundPhantom",
     "UltrasoundScene",

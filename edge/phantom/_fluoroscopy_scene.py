@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.phantom._exposure import require, require_picture
+from edge.phantom._insert import Insert
 
 VIEWS = ("cardiac", "chest", "hip")
 COLLIMATORS = ("none", "circle", "rectangle")
@@ -33,6 +34,7 @@ class FluoroscopyScene:
     thickness: float = 1.0  # of the patient, against an ordinary one
     bone: float = 1.0  # density, against an ordinary one
     implants: int = 2  # clips and screws
+    inserts: tuple[Insert, ...] = ()
     # What moves
     breathing_mm: float = 6.0
     breathing_hz: float = 0.25
@@ -45,6 +47,7 @@ class FluoroscopyScene:
     wire: bool = True
     wire_mm: float = 0.8
     wire_period_s: float = 6.0
+    crossing_px: float = 0.0  # an upright wire that crosses the field at so many pixels a frame; 0 gives none
     # The exposure
     dose: float = 1.0
     photons: float = 110.0  # quanta a pixel detects at full dose behind the middle of the patient

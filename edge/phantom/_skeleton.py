@@ -35,6 +35,9 @@ def paint(scene: FluoroscopyScene, plate: Plate) -> Body:
         _thorax(scene, plate, body, rng)
     body.still[...] += 0.05 * texture(plate, 22, rng) + 0.02 * texture(plate, 5, rng)
     _implants(scene, plate, body, rng)
+    layers = {"still": body.still, "breathing": body.breathing, "beating": body.beating}
+    for insert in scene.inserts:
+        layers[insert.layer][...] += insert.change * insert.shape(plate.x, plate.y)
     return body
 
 

@@ -90,12 +90,29 @@ def paint(scene: UltrasoundScene, beams: Beams, samples: int, pad_lines: int) ->
     _stones(plane)
     if scene.bone:
         _bone(plane)
+    for insert in scene.inserts:
+        plane.echo += insert.change * insert.shape(plane.x, plane.z)
     columns, rows = (x - plane.left) / plane.mm, (z - plane.top) / plane.mm
 
     def at_beams(painted: Floats) -> Floats:
         return cv2.remap(painted, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
-    return Tissue(at_beams(plane.echo), at_beams(plane.shine), at_beams(plane.loss))
+    shine = at_beams(plane.shine)
+    _points(shine, scene, beams, pad_lines)
+    return Tissue(at_beams(plane.echo), shine, at_beams(plane.loss))
+
+
+def _points(shine: Floats, scene: UltrasoundScene, beams: Beams, pad_lines: int) -> None:
+    """Wires across the plane: each shared among the four samples around it, so that it may lie anywhere."""
+    for x, z in scene.wires:
+        samples, lines = beams.from_mm(np.array([x], np.float32), np.array([z], np.float32))
+        row, column = float(samples[0]), float(lines[0]) + pad_lines
+        top, left = math.floor(row), math.floor(column)
+        if not (0 <= top < shine.shape[0] - 1 and 0 <= left < shine.shape[1] - 1):
+            continue
+        down, right = row - top, column - left
+        share = np.outer((1 - down, down), (1 - right, right))
+        shine[top : top + 2, left : left + 2] += 10.0 ** (scene.wire_db / 20.0) * share
 
 
 def _ramp(distance: Floats, soft_mm: float) -> Floats:

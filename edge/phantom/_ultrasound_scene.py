@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.phantom._exposure import require, require_picture
+from edge.phantom._insert import Insert
 from edge.phantom._pointspread import Optics
 from edge.phantom._scan import Beams
 
@@ -55,6 +56,10 @@ class UltrasoundScene:
     bone: bool = False
     reverberation: float = 0.15  # amplitude of each further bounce between face and fascia
     haze_db: float = -6.0  # the probe's own ringing in the first millimetres
+    streaks: float = 0.0  # interference from another device: how much of the picture it crosses, 0 to 1
+    inserts: tuple[Insert, ...] = ()
+    wires: tuple[tuple[float, float], ...] = ()  # x and z in mm of points far smaller than a beam
+    wire_db: float = 30.0
     # What moves
     breathing_mm: float = 4.0
     breathing_hz: float = 0.25
@@ -83,6 +88,7 @@ class UltrasoundScene:
         require(0.5 <= self.frequency_mhz <= 60, f"frequency_mhz {self.frequency_mhz:g} is not within 0.5 to 60")
         require(20 <= self.dynamic_range_db <= 120, "dynamic_range_db is not within 20 to 120")
         require(self.samples >= 64 and self.lines >= 32, "a beam grid has at least 64 samples and 32 lines")
+        require(0 <= self.streaks <= 1, f"streaks {self.streaks:g} is not within 0 to 1")
         require(0 <= self.persistence < 1, f"persistence {self.persistence:g} is not within 0 to 1")
         if self.probe == "linear":
             require(1 <= self.span <= 200, "span of a linear probe is half its face in mm, 1 to 200")
@@ -174,6 +180,7 @@ def _random_patient(rng: np.random.Generator, probe: str) -> dict[str, object]:
         "bone": bool(rng.random() < 0.25),
         "reverberation": float(rng.uniform(0.0, 0.35)),
         "haze_db": float(rng.uniform(-18, 2)),
+        "streaks": float(rng.choice([0.0, 0.0, 0.0, rng.uniform(0.1, 1.0)])),
     }
 
 

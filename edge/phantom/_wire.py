@@ -1,4 +1,6 @@
-"""A guidewire (or, in bone, a drill) that is pushed in and drawn back. Owned by its phantom."""
+"""A guidewire (or, in bone, a drill) that is pushed in and drawn back, and one that crosses the field. Owned by their
+phantom.
+"""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 
@@ -52,3 +54,25 @@ class Wire:
         if drawn.size:
             direct[where] *= cv2.LUT(np.ascontiguousarray(drawn), self._passes)
             drawn[...] = 0
+
+
+class CrossingWire:
+    """An upright wire that moves sideways at a constant speed and comes in again: what leaves a ghost, if anything
+    does.
+    """
+
+    def __init__(self, scene: FluoroscopyScene, plate: Plate) -> None:
+        self._step = scene.crossing_px
+        self._fps = scene.fps
+        self._half = max(0.5, 0.5 * scene.wire_mm / plate.mm)
+        self._strength = 1.5 * min(1.0, scene.wire_mm / plate.mm)
+        self._columns = np.arange(plate.x.shape[1], dtype=np.float32)
+
+    def column(self, t: float) -> float:
+        """Where its middle is, in pixels of the region."""
+        return float((t * self._fps * self._step) % len(self._columns))
+
+    def shade(self, direct: Floats, t: float) -> None:
+        """Its shadow, soft by a pixel so that it moves by parts of one."""
+        away = np.abs(self._columns - self.column(t))
+        direct *= np.exp(-self._strength * np.clip(self._half + 0.5 - away, 0, 1)).astype(np.float32)

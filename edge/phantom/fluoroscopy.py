@@ -25,7 +25,7 @@ from edge.phantom._scan import bounding_box
 from edge.phantom._shapes import Plate
 from edge.phantom._skeleton import paint
 from edge.phantom._vessels import concentration, grow
-from edge.phantom._wire import Wire
+from edge.phantom._wire import CrossingWire, Wire
 
 __all__ = ["COLLIMATORS", "VIEWS", "FluoroscopyPhantom", "FluoroscopyScene"]
 
@@ -53,6 +53,7 @@ class FluoroscopyPhantom:
         self._body = paint(scene, self._plate)
         self._tree = grow(scene, self._plate)
         self._wire = Wire(scene, self._plate, self._tree.way_in) if scene.wire else None
+        self._crossing = CrossingWire(scene, self._plate) if scene.crossing_px else None
         self.detector = Detector(scene, self.region.width, self.region.height)
         self._weights = lag_weights(scene.lag)
         self._read: dict[int, Floats] = {}
@@ -113,6 +114,8 @@ class FluoroscopyPhantom:
         direct = cv2.exp(absorbed, dst=absorbed)
         if self._wire is not None:
             self._wire.shade(direct, t, beat)
+        if self._crossing is not None:
+            self._crossing.shade(direct, t)
         direct *= self._brightness
         return direct
 

@@ -32,6 +32,7 @@ _DB = 10.0 / math.log(10.0)
 _MEAN_LOG_DB = -0.57721566 * _DB  # the mean of log intensity of full speckle lies this far below its mean intensity
 _MIDDLE = 0.40  # where tissue at 0 dB lies on the grey scale
 _QUIET = 1e-12
+_BURST_DB = 46.0  # interference against electronic noise
 
 
 class UltrasoundPhantom:
@@ -144,6 +145,8 @@ class UltrasoundPhantom:
         noise = self._bank.at(frame_rng(scene, index))
         real += noise[:, : scene.lines]
         imaginary += noise[:, scene.lines :]
+        if scene.streaks:
+            self._interfere(index, real)
         return real, imaginary, truth_db
 
     def displacements_mm(self, t: float) -> list[float]:
@@ -166,6 +169,17 @@ class UltrasoundPhantom:
         truth_db[where] = np.maximum(truth_db[where], clean)
         tail, where = needle.bounces(t)
         real[where] += tail * level[where[0]]
+
+    def _interfere(self, index: int, real: Floats) -> None:
+        """Bursts of another device: each fills a few neighbouring lines over a stretch of depth."""
+        scene = self.scene
+        rng = frame_rng(scene, index, purpose=7)
+        level = 10.0 ** ((scene.noise_db + _BURST_DB) / 20.0)
+        for _ in range(rng.poisson(14 * scene.streaks)):
+            line, wide = int(rng.integers(0, scene.lines)), int(rng.integers(1, 4))
+            top, tall = int(rng.integers(0, scene.samples)), int(rng.integers(scene.samples // 16, scene.samples // 2))
+            burst = real[top : top + tall, line : line + wide]
+            burst += (level * rng.uniform(0.4, 1.6)) * rng.standard_normal(burst.shape, dtype=np.float32)
 
     def _beam_pictures(self, index: int) -> tuple[Pixels, Pixels]:
         """Depth gain and log compression: what is shown and the truth, still as beams."""
