@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
+
+from engines.pen import OPSET, Graph
 
 Floats = NDArray[np.float32]
 
@@ -31,7 +32,6 @@ ALIGNMENTS = {"large": 16, "medium": 8, "small": 4}
 THRESHOLD = 0.045  # of full scale, for the finest coefficients
 STILL = 0.05  # a local mean that moved by this much of full scale has moved
 MEMORY = 0.55  # how much of the past a still pixel keeps
-OPSET = 17
 
 
 def cosine_basis() -> Floats:
@@ -85,40 +85,6 @@ def neighbourhood() -> Floats:
                     (by, py), (bx, px) = divmod(y + dy, BLOCK), divmod(x + dx, BLOCK)
                     box[y * BLOCK + x, py * BLOCK + px, 1 + by, 1 + bx] = 1 / 25
     return box
-
-
-class Graph:
-    """A thin pen for ONNX: each call adds a node and gives its output's name."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def constant(self, name: str, value: object) -> str:
-        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
-
-    def op(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
-        return output
-
-    def quantised(self, x: str, limit: float, name: str) -> str:
-        """Symmetric INT8, zero point 0: what lies beyond the limit saturates."""
-        scale = self.constant(f"{name}_scale", np.float32(limit / 127))
-        zero = self.constant(f"{name}_zero", np.int8(0))
-        q = self.op("QuantizeLinear", [x, scale, zero], f"{name}_q")
-        return self.op("DequantizeLinear", [q, scale, zero], f"{name}_dq")
-
-    def int8_weights(self, weights: Floats, name: str) -> str:
-        """Per output channel, symmetric."""
-        scale = np.abs(weights).reshape(len(weights), -1).max(axis=1) / 127
-        whole = np.round(weights / scale[:, None, None, None]).astype(np.int8)
-        inputs = [
-            self.constant(f"{name}_q", whole),
-            self.constant(f"{name}_scale", scale.astype(np.float32)),
-            self.constant(f"{name}_zero", np.zeros(len(scale), np.int8)),
-        ]
-        return self.op("DequantizeLinear", inputs, name, axis=0)
 
 
 def build(size: str) -> onnx.ModelProto:

@@ -1,0 +1,223 @@
+"""A float net -> the INT8 engine that is shipped. `python -m calibration.quantize NAME [--minutes M]`.
+
+1. *Ranges.* Calibration clips, phantoms of fixed seeds that nothing else uses, run through the float net; each
+   quantiser gets the limit that loses least (mean square) over the histogram of what passes it.
+2. *Sensitivity.* Each layer is held to INT8 alone and what that costs is written down, so that a layer which does not
+   bear it would be seen. Heads end in float, and so do the residual, the gain and the recurrent average.
+3. *A short quantisation-aware run* on the training clips, INT8 in the forward pass.
+4. `engines/NAME/model.onnx`, symmetric signed INT8 with zero point 0 everywhere, `calibration.json`, `manifest.toml`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from calibration.manifest import manifest_text
+from engines import export, nets
+from engines.bank import Bank, clips, open_bank
+from engines.nets import Clarity, Convolution, Quantiser, Upscale, hold_to_int8
+from engines.recipes import RECIPES, Recipe
+from engines.train import HOME, Training
+
+FIRST_SEED, SCENES = 900_000, 16  # of the calibration phantoms: inside the training range, outside every bank
+RATE = 2e-4
+CANDIDATES = np.linspace(0.3, 1.0, 36)  # limits tried, as parts of the largest value seen
+BINS = 2048
+
+
+class CalibrationSet:
+    """Clips of fixed seeds, each named by its hash."""
+
+    def __init__(self, modalities: tuple[str, ...]) -> None:
+        self.hashes: dict[str, str] = {}
+        self.clips: list[tuple[Tensor, Tensor]] = []
+        for modality in modalities:
+            for seed in range(FIRST_SEED, FIRST_SEED + SCENES):
+                shown, true = clips(modality, seed)
+                self.hashes[f"{modality}:{seed}"] = hashlib.sha256(shown.tobytes()).hexdigest()[:16]
+                self.clips.append((_levels(shown), _levels(true)))
+
+
+def _levels(clip: np.ndarray) -> Tensor:
+    return torch.from_numpy(clip.astype(np.float32) / 65535)
+
+
+def pictures(net: Clarity | Upscale, clip: tuple[Tensor, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """What the net makes of one clip, frame by frame, beside the truth."""
+    shown, true = clip
+    state = None
+    for number in range(shown.shape[1]):
+        truth = true[:, number, None]
+        if isinstance(net, Upscale):
+            yield net(functional.avg_pool2d(truth, 2)), truth
+        else:
+            picture, state = net(shown[:, number, None], state)
+            yield picture, truth
+
+
+@torch.no_grad()
+def psnr_db(net: Clarity | Upscale, calibration: CalibrationSet) -> float:
+    """Over all but the first frames of every clip."""
+    values: list[float] = []
+    for clip in calibration.clips:
+        for number, (picture, truth) in enumerate(pictures(net, clip)):
+            if number >= 4:
+                error = (picture.clamp(0, 1) - truth).square().mean(dim=(1, 2, 3))
+                values += (-10 * torch.log10(error.clamp_min(1e-10))).tolist()
+    return float(np.mean(values))
+
+
+# --- ranges -------------------------------------------------------------------------------------------------
+
+
+def fit_ranges(net: Clarity | Upscale, calibration: CalibrationSet) -> dict[str, float]:
+    """Give every quantiser but the first, whose steps are the levels themselves, the limit that loses least."""
+    seen: dict[str, list[Tensor]] = {}
+    hooks = [
+        module.register_forward_pre_hook(_collector(seen.setdefault(name, [])))
+        for name, module in net.named_modules()
+        if isinstance(module, Quantiser) and not name.endswith("enter")
+    ]
+    with torch.no_grad():
+        for clip in calibration.clips:
+            for _ in pictures(net, clip):
+                pass
+    for hook in hooks:
+        hook.remove()
+    limits = {name: best_limit(torch.cat(values).numpy()) for name, values in seen.items()}
+    for name, limit in limits.items():
+        module = net.get_submodule(name)
+        assert isinstance(module, Quantiser)
+        module.limit.fill_(limit)
+    return limits
+
+
+def _collector(into: list[Tensor]) -> Any:
+    def collect(_module: object, inputs: tuple[Tensor, ...]) -> None:
+        flat = inputs[0].detach().flatten()
+        into.append(torch.cat((flat[:: max(1, flat.numel() // 4000)], flat.max()[None])))
+
+    return collect
+
+
+def best_limit(values: np.ndarray) -> float:
+    """The limit of a symmetric 8-bit quantiser that loses least over these values."""
+    top = float(np.abs(values).max())
+    if top == 0:
+        return 1.0
+    counts, edges = np.histogram(np.abs(values), bins=BINS, range=(0, top))
+    middle = (edges[:-1] + edges[1:]) / 2
+    limits = CANDIDATES * top
+    losses = [_loss(middle, counts, limit) for limit in limits]
+    return float(limits[int(np.argmin(losses))])
+
+
+def _loss(values: np.ndarray, counts: np.ndarray, limit: float) -> float:
+    step = limit / 127
+    kept = np.minimum(np.round(values / step), 127) * step
+    return float((counts * np.square(values - kept)).sum())
+
+
+@torch.no_grad()
+def sensitivity(net: Clarity | Upscale, calibration: CalibrationSet) -> dict[str, float]:
+    """What each layer costs in dB when it alone is INT8."""
+    few = CalibrationSet.__new__(CalibrationSet)
+    few.clips = calibration.clips[:: max(1, len(calibration.clips) // 4)]
+    whole = psnr_db(net, few)
+    cost: dict[str, float] = {}
+    for name, module in net.named_modules():
+        if isinstance(module, Quantiser):
+            module.active = True
+            cost[name] = round(whole - psnr_db(net, few), 4)
+            module.active = False
+        elif isinstance(module, Convolution):
+            module.quantised = True
+            cost[name] = round(whole - psnr_db(net, few), 4)
+            module.quantised = False
+    return cost
+
+
+# --- the quantisation-aware run -----------------------------------------------------------------------------
+
+
+class Tuning(Training):
+    """Training that goes on in INT8 from a float net whose ranges are fitted."""
+
+    def __init__(self, net: Clarity | Upscale, recipe: Recipe, banks: list[Bank], minutes: float) -> None:
+        super().__init__(recipe, banks, minutes, Path("out/tuning"), resume=False)
+        self.net.load_state_dict(net.state_dict())
+        self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
+        hold_to_int8(self.net, True)
+
+    @property
+    def rate(self) -> float:
+        return RATE
+
+    def averaged(self) -> Clarity | Upscale:
+        net = super().averaged()
+        hold_to_int8(net, True)
+        return net
+
+
+def quantize(recipe: Recipe, options: argparse.Namespace) -> None:
+    torch.manual_seed(11)
+    home = HOME / recipe.name
+    twin = (home / "fp32.onnx").read_bytes()
+    net = load_float(recipe, twin)
+    modalities = ("ultrasound", "fluoroscopy") if recipe.task == "superres" else (recipe.task,)
+    calibration = CalibrationSet(modalities)
+    told: dict[str, Any] = {"float_psnr_db": psnr_db(net, calibration)}
+    told["limits"] = fit_ranges(net, calibration)
+    told["cost_of_each_layer_alone_db"] = sensitivity(net, calibration)
+    hold_to_int8(net, True)
+    told["after_ranges_psnr_db"] = psnr_db(net, calibration)
+    print(
+        f"{recipe.name}: float {told['float_psnr_db']:.3f} dB, ranges alone {told['after_ranges_psnr_db']:.3f} dB",
+        flush=True,
+    )
+    banks = [open_bank(options.bank, modality, options.scenes) for modality in modalities]
+    tuning = Tuning(net, recipe, banks, options.minutes)
+    tuning.run()
+    tuned = tuning.averaged().cpu()
+    told["after_tuning_psnr_db"] = psnr_db(tuned, calibration)
+    told |= {"steps": tuning.at.step, "minutes": round(tuning.at.seconds / 60, 2), "frames": calibration.hashes}
+    model = export.int8_model(tuned, recipe).SerializeToString()
+    (home / "model.onnx").write_bytes(model)
+    (home / "calibration.json").write_text(json.dumps(told, indent=1) + "\n")
+    (home / "manifest.toml").write_text(manifest_text(recipe, tuned, model, twin))
+    print(f"{recipe.name}: INT8 {told['after_tuning_psnr_db']:.3f} dB, {len(model) / 1000:.0f} kB")
+
+
+def load_float(recipe: Recipe, model: bytes) -> Clarity | Upscale:
+    net = nets.build(recipe)
+    missing, strange = net.load_state_dict(export.parameters(export.read(model)), strict=False)
+    if strange or any(not name.endswith("limit") for name in missing):
+        raise SystemExit(f"{recipe.name}: fp32.onnx is of another net than the recipe's; train it again")
+    return net
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("name", choices=sorted(RECIPES))
+    parser.add_argument("--minutes", type=float, default=3.0, help="of the quantisation-aware run")
+    parser.add_argument("--scenes", type=int, default=600, help="of the training bank")
+    parser.add_argument("--bank", type=Path, default=Path("out/bank"))
+    parser.add_argument("--threads", type=int, default=0, help="0: all")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    quantize(RECIPES[options.name], options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""The nets of `engines/nets.py` as ONNX files that keep the contract of `edge/catalog.py`, and back.
+
+Drawn node by node rather than traced, so that every tensor has a name a person chose: the quantisers can be found
+again by the site's calibration, and the weights by `parameters`. Float and INT8 share one drawing; in the INT8 file
+each quantiser is a QuantizeLinear/DequantizeLinear pair, symmetric, zero point 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from engines.nets import BLOCK, CENTRE, PIXELS, TOP, Clarity, Convolution, Quantiser, Upscale, weight_steps
+from engines.pen import OPSET, Graph
+from engines.recipes import Recipe
+
+Net = Clarity | Upscale
+
+
+def float_model(net: Net, recipe: Recipe) -> onnx.ModelProto:
+    return _model(_Drawing(net, int8=False), recipe)
+
+
+def int8_model(net: Net, recipe: Recipe) -> onnx.ModelProto:
+    return _model(_Drawing(net, int8=True), recipe)
+
+
+def read(model: bytes) -> onnx.ModelProto:
+    return onnx.load_model_from_string(model)
+
+
+def parameters(model: onnx.ModelProto) -> dict[str, torch.Tensor]:
+    """The parameters of a float model, by their names in the net."""
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    return {
+        name: torch.from_numpy(value.copy()) for name, value in arrays.items() if name.endswith((".weight", ".bias"))
+    }
+
+
+class _Drawing:
+    """One net on its way into a graph."""
+
+    def __init__(self, net: Net, int8: bool) -> None:
+        self.net, self.int8, self.graph = net, int8, Graph()
+        self._number = 0
+
+    def constant(self, name: str, value: object) -> str:
+        return self.graph.constant(name, np.asarray(value, np.float32))
+
+    def op(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        return self.graph.op(kind, inputs, output, **attributes)
+
+    def convolution(self, x: str, layer: Convolution, name: str) -> str:
+        weight = layer.weight.detach().numpy()
+        assert layer.bias is not None
+        bias = self.graph.constant(f"{name}.bias", layer.bias.detach().numpy())
+        held = self._int8_weight(layer, name) if self.int8 else self.graph.constant(f"{name}.weight", weight)
+        return self.op("Conv", [x, held, bias], f"{name}.out", kernel_shape=[3, 3], pads=[1] * 4)
+
+    def _int8_weight(self, layer: Convolution, name: str) -> str:
+        steps = weight_steps(layer.weight)
+        whole = torch.round(layer.weight.detach() / steps[:, None, None, None]).clamp(-127, 127)
+        inputs = [
+            self.graph.constant(f"{name}.weight_q", whole.numpy().astype(np.int8)),
+            self.graph.constant(f"{name}.weight_scale", steps.numpy().astype(np.float32)),
+            self.graph.constant(f"{name}.weight_zero", np.zeros(len(steps), np.int8)),
+        ]
+        return self.op("DequantizeLinear", inputs, f"{name}.weight", axis=0)
+
+    def quantised(self, x: str, quantiser: Quantiser, name: str) -> str:
+        return self.graph.quantised(x, float(quantiser.limit), name) if self.int8 else x
+
+    def trunk(self, x: str) -> str:
+        trunk = self.net.trunk
+        x = self.quantised(x, trunk.enter, "input")
+        for number, (layer, limit) in enumerate(zip(trunk.layers, trunk.limits, strict=True)):
+            assert isinstance(layer, Convolution)
+            assert isinstance(limit, Quantiser)
+            out = self.op("Relu", [self.convolution(x, layer, f"trunk.layers.{number}")], f"features{number}")
+            x = self.quantised(out, limit, f"features{number}")
+        return x
+
+    def level(self) -> str:
+        self.constant("nothing", 0)
+        self.constant("centre", CENTRE)
+        return self.op("Div", ["frame", "full_scale"], "level")
+
+    def shown(self, mixed: str) -> None:
+        """Whole levels within their range."""
+        levels = self.op("Mul", [mixed, "full_scale"], "levels")
+        bounded = self.op("Min", [self.op("Max", [levels, "nothing"], "above"), "full_scale"], "bounded")
+        self.op("Round", [bounded], "enhanced")
+
+    # --- the two nets ---------------------------------------------------------------------------------------
+
+    def clarity(self, net: Clarity) -> None:
+        level = self.level()
+        x = self.op("SpaceToDepth", [level], "x", blocksize=BLOCK)
+        # Without a past the news are nothing: `started` is 0 then and 1 ever after.
+        news = self.op("Mul", [self.op("Sub", [x, "previous_in"], "step"), "started_in"], "news")
+        centred = self.op("Sub", [x, "centre"], "centred")
+        doubled = self.op("Mul", [news, self.constant("two", 2)], "doubled")
+        found = self.trunk(self.op("Concat", [centred, doubled, "hidden_in"], "seen", axis=1))
+        residual = self.convolution(found, net.residual, "residual")
+        gain = self.op("Sigmoid", [self.convolution(found, net.gain, "gain")], "gain")
+        hidden = self.convolution(found, net.features, "features")
+        self.op("Min", [self.op("Max", [hidden, "nothing"], "hidden_floor"), self.constant("top", TOP)], "hidden_out")
+        moved = self.op("Mul", [self.op("Add", [news, residual], "wanted"), gain], "moved")
+        result = self.op("Add", [self.op("Sub", [x, news], "previous"), moved], "result")
+        one = self.constant("one", 1)
+        self.op("Min", [self.op("Max", [result, "nothing"], "result_floor"), one], "previous_out")
+        self.graph.op("Identity", [self.graph.constant("yes", np.ones((1, 1, 1, 1), np.float32))], "started_out")
+        change = self.op("DepthToSpace", [self.op("Sub", ["previous_out", x], "difference")], "change", blocksize=BLOCK)
+        self.shown(self.op("Add", [level, self.op("Mul", [change, "strength"], "applied")], "mixed"))
+
+    def upscale(self, net: Upscale) -> None:
+        level = self.level()
+        x = self.op("SpaceToDepth", [level], "x", blocksize=2)
+        found = self.trunk(self.op("Sub", [x, "centre"], "seen"))
+        residual = self.convolution(found, net.residual, "residual")
+        # The bicubic picture from 2x2 blocks and their neighbours; a rim of the edge's own pixels around it.
+        rim = self.graph.constant("rim", np.array([0, 0, 2, 2, 0, 0, 2, 2], np.int64))
+        wide = self.op("SpaceToDepth", [self.op("Pad", [level, rim], "padded", mode="edge")], "wide", blocksize=2)
+        base = self.op("Conv", [wide, self.constant("bicubic", bicubic_weights())], "base", kernel_shape=[3, 3])
+        applied = self.op("Mul", [residual, "strength"], "applied")
+        blocks = self.op("Add", [base, applied], "blocks")
+        self.shown(self.op("DepthToSpace", [blocks], "mixed", blocksize=BLOCK))
+
+
+def bicubic_weights() -> NDArray[np.float32]:
+    """Bicubic enlargement by two (a = -0.75) as a 3x3 convolution from 2x2 blocks to 4x4 blocks."""
+    taps = {0: _cubic(0.75), 1: _cubic(0.25)}  # an even result lies a quarter before its pixel, an odd one after
+    line = np.zeros((BLOCK, 6))  # results of one block from the six pixels of three blocks
+    for result in range(BLOCK):
+        first = 2 + (result - 1) // 2 - 1 if result % 2 else 2 + result // 2 - 2
+        line[result, first : first + 4] = taps[result % 2]
+    weights = np.zeros((PIXELS, 4, 3, 3), np.float32)
+    for y in range(BLOCK):
+        for x in range(BLOCK):
+            both = np.outer(line[y], line[x]).reshape(3, 2, 3, 2)
+            weights[y * BLOCK + x] = both.transpose(1, 3, 0, 2).reshape(4, 3, 3)
+    return weights
+
+
+def _cubic(part: float) -> NDArray[np.float64]:
+    """Weights of the four pixels around a point that lies `part` of the way from the second to the third."""
+    a = -0.75
+    away = np.abs(np.array([1 + part, part, 1 - part, 2 - part]))
+    close = (a + 2) * away**3 - (a + 3) * away**2 + 1
+    far = a * away**3 - 5 * a * away**2 + 8 * a * away - 4 * a
+    return np.where(away <= 1, close, far)
+
+
+def _model(drawing: _Drawing, recipe: Recipe) -> onnx.ModelProto:
+    net = drawing.net
+    picture: list[int | str] = [1, 1, "h", "w"]
+    inputs: dict[str, list[int | str]] = {"frame": picture, "full_scale": [], "strength": []}
+    outputs: dict[str, list[int | str]] = {"enhanced": picture}
+    if isinstance(net, Clarity):
+        drawing.clarity(net)
+        for name, shape in state_shapes(net.hidden).items():
+            inputs[f"{name}_in"] = outputs[f"{name}_out"] = [
+                v.replace("/", "") if isinstance(v, str) else v for v in shape
+            ]
+    else:
+        drawing.upscale(net)
+        outputs = {"enhanced": [1, 1, "h2", "w2"]}
+    graph = helper.make_graph(
+        drawing.graph.nodes,
+        recipe.name,
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+        drawing.graph.constants,
+    )
+    model = helper.make_model(graph, producer_name="limpid-edge", opset_imports=[helper.make_opsetid("", OPSET)])
+    model.ir_version = 8
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def state_shapes(hidden: int) -> dict[str, list[int | str]]:
+    return {
+        "previous": [1, PIXELS, "h/4", "w/4"],
+        "hidden": [1, hidden, "h/4", "w/4"],
+        "started": [1, 1, 1, 1],
+    }

@@ -1,0 +1,36 @@
+"""What a net is asked for: near the truth, edges as sharp as the truth's, and no movement that the truth has not."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+SOFT = 0.01  # of full scale: differences below it count as their square, so grain and outliers weigh alike
+EDGES, COARSE, STEADY = 0.4, 0.5, 0.3
+
+
+def near(picture: Tensor, truth: Tensor) -> Tensor:
+    return torch.sqrt((picture - truth).square() + SOFT**2).mean() - SOFT
+
+
+def edges(picture: Tensor, truth: Tensor) -> Tensor:
+    """Slopes across and down."""
+    error = picture - truth
+    across, down = error[..., :, 1:] - error[..., :, :-1], error[..., 1:, :] - error[..., :-1, :]
+    return across.abs().mean() + down.abs().mean()
+
+
+def coarse(picture: Tensor, truth: Tensor) -> Tensor:
+    """Local means: what keeps a faint lesion's contrast when its grain is gone."""
+    error = picture - truth
+    return sum((functional.avg_pool2d(error, side).abs().mean() for side in (4, 8, 16)), start=error.new_zeros(()))
+
+
+def frame_loss(picture: Tensor, truth: Tensor) -> Tensor:
+    return near(picture, truth) + EDGES * edges(picture, truth) + COARSE * coarse(picture, truth)
+
+
+def steadiness(picture: Tensor, before: Tensor, truth: Tensor, truth_before: Tensor) -> Tensor:
+    """Change from frame to frame that the truth does not have: flicker, boiling grain, ghosts that fade."""
+    return STEADY * ((picture - before) - (truth - truth_before)).abs().mean()
