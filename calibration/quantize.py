@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -34,13 +34,15 @@ RATE = 2e-4
 CANDIDATES = np.linspace(0.3, 1.0, 36)  # limits tried, as parts of the largest value seen
 BINS = 2048
 
+Clip: TypeAlias = tuple[Tensor, Tensor]  # shown and true: [crops, frames, h, w]
+
 
 class CalibrationSet:
     """Clips of fixed seeds, each named by its hash."""
 
     def __init__(self, modalities: tuple[str, ...]) -> None:
         self.hashes: dict[str, str] = {}
-        self.clips: list[tuple[Tensor, Tensor]] = []
+        self.clips: list[Clip] = []
         for modality in modalities:
             for seed in range(FIRST_SEED, FIRST_SEED + SCENES):
                 shown, true = clips(modality, seed)
@@ -52,7 +54,7 @@ def _levels(clip: np.ndarray) -> Tensor:
     return torch.from_numpy(clip.astype(np.float32) / 65535)
 
 
-def pictures(net: Clarity | Upscale, clip: tuple[Tensor, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+def pictures(net: Clarity | Upscale, clip: Clip) -> Iterator[tuple[Tensor, Tensor]]:
     """What the net makes of one clip, frame by frame, beside the truth."""
     shown, true = clip
     state = None
@@ -66,10 +68,10 @@ def pictures(net: Clarity | Upscale, clip: tuple[Tensor, Tensor]) -> Iterator[tu
 
 
 @torch.no_grad()
-def psnr_db(net: Clarity | Upscale, calibration: CalibrationSet) -> float:
+def psnr_db(net: Clarity | Upscale, clips: list[Clip]) -> float:
     """Over all but the first frames of every clip."""
     values: list[float] = []
-    for clip in calibration.clips:
+    for clip in clips:
         for number, (picture, truth) in enumerate(pictures(net, clip)):
             if number >= 4:
                 error = (picture.clamp(0, 1) - truth).square().mean(dim=(1, 2, 3))
@@ -131,8 +133,7 @@ def _loss(values: np.ndarray, counts: np.ndarray, limit: float) -> float:
 @torch.no_grad()
 def sensitivity(net: Clarity | Upscale, calibration: CalibrationSet) -> dict[str, float]:
     """What each layer costs in dB when it alone is INT8."""
-    few = CalibrationSet.__new__(CalibrationSet)
-    few.clips = calibration.clips[:: max(1, len(calibration.clips) // 4)]
+    few = calibration.clips[:: max(1, len(calibration.clips) // 4)]
     whole = psnr_db(net, few)
     cost: dict[str, float] = {}
     for name, module in net.named_modules():
@@ -176,11 +177,11 @@ def quantize(recipe: Recipe, options: argparse.Namespace) -> None:
     net = load_float(recipe, twin)
     modalities = ("ultrasound", "fluoroscopy") if recipe.task == "superres" else (recipe.task,)
     calibration = CalibrationSet(modalities)
-    told: dict[str, Any] = {"float_psnr_db": psnr_db(net, calibration)}
+    told: dict[str, Any] = {"float_psnr_db": psnr_db(net, calibration.clips)}
     told["limits"] = fit_ranges(net, calibration)
     told["cost_of_each_layer_alone_db"] = sensitivity(net, calibration)
     hold_to_int8(net, True)
-    told["after_ranges_psnr_db"] = psnr_db(net, calibration)
+    told["after_ranges_psnr_db"] = psnr_db(net, calibration.clips)
     print(
         f"{recipe.name}: float {told['float_psnr_db']:.3f} dB, ranges alone {told['after_ranges_psnr_db']:.3f} dB",
         flush=True,
@@ -189,7 +190,7 @@ def quantize(recipe: Recipe, options: argparse.Namespace) -> None:
     tuning = Tuning(net, recipe, banks, options.minutes)
     tuning.run()
     tuned = tuning.averaged().cpu()
-    told["after_tuning_psnr_db"] = psnr_db(tuned, calibration)
+    told["after_tuning_psnr_db"] = psnr_db(tuned, calibration.clips)
     told |= {"steps": tuning.at.step, "minutes": round(tuning.at.seconds / 60, 2), "frames": calibration.hashes}
     model = export.int8_model(tuned, recipe).SerializeToString()
     (home / "model.onnx").write_bytes(model)

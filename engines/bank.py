@@ -11,10 +11,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import math
 import multiprocessing
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,6 +28,7 @@ from edge.phantom import FluoroscopyPhantom, FluoroscopyScene, Insert, Phantom, 
 Levels = NDArray[np.uint16]  # of 65535
 FRAMES, CROP, CROPS = 14, 144, 3
 SIZES = ((320, 240), (480, 360), (480, 360), (640, 480), (800, 600))
+SPECKLE = 0.085  # its spread, of full scale, on an ordinary grey map
 FIRST_VALIDATION_SEED = 1_000_000
 CODE = (Path(__file__).parent, Path(__file__).parent.parent / "edge" / "phantom")
 
@@ -45,6 +48,8 @@ def _odd_ultrasound(scene: UltrasoundScene, rng: np.random.Generator) -> Ultraso
         changes |= {"texture": 0.0, "layers": 0, "vessels": 0, "cysts": 0, "lesions": 0}
     if rng.random() < 0.25:
         changes |= {"breathing_mm": 0.0, "sway_mm": 0.0, "press_mm": 0.0, "pulsation_mm": 0.0}
+    if rng.random() < 0.3:  # dim pictures: faint tissue must not be taken for noise because it is faint
+        changes["gain_db"] = float(rng.uniform(-18, -4))
     if rng.random() < 0.7:
         changes["inserts"] = tuple(
             Insert(*_spot(scene, rng), scene.depth_mm * _spread(rng, 0.012, 0.12), float(rng.uniform(-14, 10)))
@@ -100,10 +105,11 @@ def clips(modality: str, seed: int) -> tuple[Levels, Levels]:
     grabbed = _Grabber(modality, rng)
     for number in range(FRAMES):
         exposure = phantom.frame(start + number * step)
-        pair = grabbed(exposure.pixels, exposure.truth, exposure.mask, exposure.bits)
+        full = (1 << exposure.bits) - 1
         for crop, (y, x) in enumerate(corners):
-            shown[crop, number] = pair[0][y : y + CROP, x : x + CROP]
-            true[crop, number] = pair[1][y : y + CROP, x : x + CROP]
+            cut = (slice(y, y + CROP), slice(x, x + CROP))
+            levels = [np.asarray(part[cut], np.float32) / full for part in (exposure.pixels, exposure.truth)]
+            shown[crop, number], true[crop, number] = grabbed(levels, exposure.mask[cut])
     return shown, true
 
 
@@ -118,25 +124,49 @@ def _corners(phantom: Phantom, rng: np.random.Generator) -> list[tuple[int, int]
 
 
 class _Grabber:
-    """What lies between a scanner's picture and us, drawn once a scene: tone, overlays, JPEG."""
+    """What lies between a scanner's picture and us, drawn once a scene: zoom, tone, overlays, JPEG."""
 
     def __init__(self, modality: str, rng: np.random.Generator) -> None:
         ultrasound = modality == "ultrasound"
-        self._gamma = float(rng.uniform(0.75, 1.3)) if ultrasound and rng.random() < 0.5 else 1.0
-        self._quality = int(rng.integers(55, 96)) if ultrasound and rng.random() < 0.2 else 0
+        self._gamma = _spread(rng, 0.6, 2.4) if ultrasound and rng.random() < 0.6 else 1.0
+        self._reject = float(rng.uniform(0.0, 0.15)) if ultrasound and rng.random() < 0.3 else 0.0
+        self._zoom = float(rng.uniform(1.3, 3.0)) if ultrasound and rng.random() < 0.35 else 1.0
+        self._quality = int(rng.integers(40, 96)) if ultrasound and rng.random() < 0.3 else 0
         self._marks = int(rng.integers(0, 2**31)) if rng.random() < 0.15 else None
 
-    def __call__(
-        self, pixels: NDArray[np.generic], truth: NDArray[np.generic], mask: NDArray[np.uint8], bits: int
-    ) -> tuple[Levels, Levels]:
-        full = (1 << bits) - 1
-        pair = [np.asarray(picture, np.float32) / full for picture in (pixels, truth)]
-        pair = [self._marked(np.power(level, self._gamma) if self._gamma != 1 else level) for level in pair]
+    def __call__(self, pair: list[NDArray[np.float32]], mask: NDArray[np.uint8]) -> tuple[Levels, Levels]:
+        """One crop, shown and true, levels 0..1."""
+        mask = self._enlarged(mask, cv2.INTER_NEAREST)
+        shown, true = (self._enlarged(level, cv2.INTER_CUBIC) for level in pair)
+        pair = [self._marked(self._toned(shown)), self._marked(self._mean_toned(true))]
         if self._quality:
             code = cv2.imencode(".jpg", (pair[0] * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, self._quality])[1]
             pair[0] = cv2.imdecode(code, cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
-        shown, true = (np.where(mask > 0, level * 65535 + 0.5, 0).astype(np.uint16) for level in pair)
-        return shown, true
+        whole = [np.where(mask > 0, level * 65535 + 0.5, 0).astype(np.uint16) for level in pair]
+        return whole[0], whole[1]
+
+    def _enlarged(self, part: NDArray[Any], how: int) -> NDArray[Any]:
+        """The middle of the crop, at the size of the crop: scanners send small pictures large."""
+        if self._zoom == 1:
+            return part
+        side = round(CROP / self._zoom)
+        first = (CROP - side) // 2
+        return cv2.resize(part[first : first + side, first : first + side], (CROP, CROP), interpolation=how)
+
+    def _mean_toned(self, true: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The mean of what speckle around the truth looks like through the grey map. Without it a net would learn that
+        whatever is dim must become darker still.
+        """
+        if self._gamma == 1 and self._reject == 0:
+            return true
+        spread = SPECKLE * math.sqrt(3) * np.clip(true / 0.1, 0, 1)  # what is black has no speckle
+        below, above = (self._toned(np.clip(true + sign * spread, 0, 1)) for sign in (-1, 1))
+        return (below + 4 * self._toned(true) + above) / 6
+
+    def _toned(self, level: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A scanner's grey map."""
+        level = np.clip((level - self._reject) / (1 - self._reject), 0, 1)
+        return np.power(level, self._gamma) if self._gamma != 1 else level
 
     def _marked(self, level: NDArray[np.float32]) -> NDArray[np.float32]:
         """Callipers, lines and words over the picture: they belong to it and must come out as they are."""

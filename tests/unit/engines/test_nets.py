@@ -1,0 +1,139 @@
+"""The nets and their ONNX twins: the same pictures, frame after frame, in float and in INT8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed: the nets cannot be trained or checked here")
+pytest.importorskip("onnx", reason="the extra `train` is not installed")
+
+import torch
+
+from calibration.manifest import manifest_text
+from edge.backends import Shape, open_backend
+from edge.catalog import read_engine
+from edge.clock import SECOND
+from edge.config import tomllib
+from engines import export, nets
+from engines.recipes import RECIPES, Recipe
+
+CLARITY = Recipe("ultrasound-clarity-small", "ultrasound", "small", channels=16, middle=1, hidden=8)
+UPSCALE = Recipe("superres-2x", "superres", "large", channels=16, middle=1, hidden=0)
+
+
+def lively(recipe: Recipe, int8: bool) -> nets.Clarity | nets.Upscale:
+    """A net whose heads do something, with limits that some features exceed."""
+    torch.manual_seed(3)
+    net = nets.build(recipe)
+    for module in net.modules():
+        if isinstance(module, nets.Convolution):
+            torch.nn.init.normal_(module.weight, std=0.06)
+        if isinstance(module, nets.Quantiser) and not float(module.limit):
+            module.limit.fill_(0.5)
+    nets.hold_to_int8(net, int8)
+    return net.eval()
+
+
+def session(tmp_path: Path, recipe: Recipe, net: nets.Clarity | nets.Upscale, int8: bool, shape: Shape):
+    model = (export.int8_model if int8 else export.float_model)(net, recipe).SerializeToString()
+    (tmp_path / "model.onnx").write_bytes(model)
+    (tmp_path / "manifest.toml").write_text(manifest_text(recipe, net, model, b""))
+    return open_backend("openvino_cpu", 1).open(read_engine(tmp_path), shape)
+
+
+def run(opened, picture: np.ndarray) -> np.ndarray:
+    opened.start(picture, 1.0)
+    assert opened.wait(20 * SECOND)
+    return opened.result().copy()
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_recurrent_engine_computes_what_the_net_does(tmp_path: Path, int8: bool) -> None:
+    net = lively(CLARITY, int8)
+    opened = session(tmp_path, CLARITY, net, int8, Shape(64, 96, 8))
+    state, rng = None, np.random.default_rng(1)
+    for _ in range(5):
+        picture = rng.integers(0, 256, (64, 96), dtype=np.uint8)
+        with torch.no_grad():
+            wanted, state = net(torch.from_numpy(picture).float()[None, None] / 255, state)
+        found = run(opened, picture).astype(int)
+        away = np.abs(found - torch.round(wanted[0, 0] * 255).numpy())
+        assert away.max() <= (3 if int8 else 1)  # a feature that lies between two INT8 steps may fall either way
+        assert away.mean() < 0.02
+        assert np.abs(found - picture.astype(int)).mean() > 1, "the net does nothing: the comparison would be empty"
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_super_resolution_computes_what_the_net_does(tmp_path: Path, int8: bool) -> None:
+    net = lively(UPSCALE, int8)
+    opened = session(tmp_path, UPSCALE, net, int8, Shape(48, 64, 8))
+    picture = np.random.default_rng(1).integers(0, 256, (48, 64), dtype=np.uint8)
+    with torch.no_grad():
+        wanted = net(torch.from_numpy(picture).float()[None, None] / 255)
+    found = run(opened, picture)
+    assert found.shape == (96, 128)
+    away = np.abs(found - torch.round(wanted[0, 0] * 255).clamp(0, 255).numpy())
+    assert away.max() <= (4 if int8 else 1)
+    assert away.mean() < 0.05
+
+
+def test_forgetting_starts_the_recurrence_again(tmp_path: Path) -> None:
+    opened = session(tmp_path, CLARITY, lively(CLARITY, True), True, Shape(64, 64, 8))
+    rng = np.random.default_rng(2)
+    first, second = rng.integers(0, 256, (2, 64, 64), dtype=np.uint8)
+    fresh = run(opened, second)
+    opened.forget()
+    run(opened, first)
+    remembered = run(opened, second)
+    opened.forget()
+    assert not np.array_equal(fresh, remembered)
+    assert np.array_equal(fresh, run(opened, second))
+
+
+def test_every_8_bit_level_is_one_int8_value() -> None:
+    levels = torch.arange(256) / 255
+    enter = nets.Trunk(32, 8, 1).enter
+    enter.active = True
+    assert torch.allclose(enter(levels - nets.CENTRE) + nets.CENTRE, levels, atol=1e-6)
+
+
+def test_a_saturated_value_has_no_gradient_and_the_others_pass_it() -> None:
+    x = torch.tensor([0.2, 5.0, -5.0], requires_grad=True)
+    nets.symmetric(x, torch.tensor(1 / 127)).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_the_nets_keep_to_their_budget(name: str) -> None:
+    recipe = RECIPES[name]
+    most = 15 if recipe.task == "superres" else {"large": 25, "medium": 12, "small": 5}[recipe.size]
+    assert nets.build(recipe).kmac_per_px() <= most
+
+
+def test_parameters_come_back_from_the_float_file() -> None:
+    net = lively(CLARITY, False)
+    found = export.parameters(export.read(export.float_model(net, CLARITY).SerializeToString()))
+    assert set(found) == {name for name, _ in net.named_parameters()}
+    for name, value in net.named_parameters():
+        assert torch.equal(found[name], value.detach())
+
+
+def test_the_graph_enlarges_as_bicubic_does() -> None:
+    weights = export.bicubic_weights()
+    assert np.allclose(weights.reshape(16, -1).sum(1), 1, atol=1e-6)
+    picture = torch.rand(1, 1, 24, 32)
+    blocks = torch.nn.functional.pixel_unshuffle(torch.nn.functional.pad(picture, (2, 2, 2, 2), mode="replicate"), 2)
+    mine = torch.nn.functional.pixel_shuffle(torch.nn.functional.conv2d(blocks, torch.from_numpy(weights)), 4)
+    theirs = torch.nn.functional.interpolate(picture, scale_factor=2, mode="bicubic", align_corners=False)
+    assert torch.allclose(mine, theirs, atol=1e-5)
+
+
+def test_the_manifest_reads_back(tmp_path: Path) -> None:
+    net = lively(CLARITY, True)
+    tree = tomllib.loads(manifest_text(CLARITY, net, b"model", b"twin"))
+    assert tree["name"] == CLARITY.name
+    assert [state["name"] for state in tree["state"]] == ["previous", "hidden", "started"]

@@ -1,0 +1,98 @@
+"""Training and INT8 conversion, end to end, on a net and a bank small enough for a test."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed: nothing can be trained here")
+pytest.importorskip("onnx", reason="the extra `train` is not installed")
+
+import torch
+
+from calibration import quantize
+from edge.catalog import read_engine
+from engines import bank, export, nets, train
+from engines.losses import frame_loss, steadiness
+from engines.recipes import Recipe
+
+TINY = Recipe(
+    "ultrasound-clarity-small", "ultrasound", "small", 8, 1, 8, batch=2, crop=32, warm=1, clip=2, minutes=0.02
+)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> bank.Bank:
+    return bank.open_bank(tmp_path_factory.mktemp("bank"), "fluoroscopy", 9)
+
+
+def test_a_few_steps_bring_the_loss_down(clips: bank.Bank, tmp_path: Path) -> None:
+    training = train.Training(TINY, [clips], 0.1, tmp_path)
+    losses = [training.step() for _ in range(60)]
+    assert np.mean(losses[-10:]) < np.mean(losses[:10])
+
+
+def test_a_training_goes_on_where_it_was_left(clips: bank.Bank, tmp_path: Path) -> None:
+    first = train.Training(TINY, [clips], 0.02, tmp_path)
+    first.run()
+    second = train.Training(TINY, [clips], 0.02, tmp_path)
+    assert second.at == first.at
+    assert second.at.step > 0
+    for name, value in first.net.state_dict().items():
+        assert torch.equal(second.net.state_dict()[name], value)
+
+
+def test_the_same_seed_takes_the_same_first_step(clips: bank.Bank, tmp_path: Path) -> None:
+    losses = [train.Training(TINY, [clips], 0.1, tmp_path / str(n)).step() for n in range(2)]
+    assert losses[0] == losses[1]
+
+
+def test_a_perfect_picture_costs_nothing_and_flicker_costs_something() -> None:
+    truth = torch.rand(1, 1, 32, 32)
+    assert float(frame_loss(truth, truth)) == pytest.approx(0, abs=1e-6)
+    assert float(frame_loss(truth + 0.1, truth)) > 0.05
+    assert float(steadiness(truth, truth, truth, truth)) == 0
+    assert float(steadiness(truth + 0.1, truth, truth, truth)) > 0.01
+
+
+def test_the_best_limit_clips_a_lone_outlier_and_keeps_a_flat_range() -> None:
+    rng = np.random.default_rng(0)
+    bulk = rng.random(400_000).astype(np.float32)
+    assert quantize.best_limit(bulk) == pytest.approx(1.0, abs=0.05)
+    assert quantize.best_limit(np.append(bulk, 3.0)) < 2.0
+    assert quantize.best_limit(np.zeros(10, np.float32)) == 1.0
+
+
+def test_from_clips_to_an_engine_that_the_catalogue_takes(
+    clips: bank.Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "HOME", tmp_path)
+    monkeypatch.setattr(quantize, "HOME", tmp_path)
+    monkeypatch.setattr(quantize, "SCENES", 1)
+    monkeypatch.setattr(train, "VALIDATION", 2)
+    options = Namespace(bank=tmp_path / "bank", out=tmp_path / "out", scenes=9, minutes=0.02)
+    monkeypatch.setattr(train, "open_bank", lambda root, modality, scenes: clips)
+    monkeypatch.setattr(quantize, "open_bank", lambda root, modality, scenes: clips)
+    train.train(TINY, options)
+    quantize.quantize(TINY, options)
+    home = tmp_path / TINY.name
+    engine = read_engine(home)
+    assert engine.read_model()
+    told = json.loads((home / "calibration.json").read_text())
+    assert len(told["frames"]) == 1
+    layers = {name for name, module in nets.build(TINY).named_modules() if isinstance(module, nets.Convolution)}
+    assert layers <= set(told["cost_of_each_layer_alone_db"])
+    assert json.loads((home / "training.json").read_text())["steps"] > 0
+    assert (home / "learning.png").stat().st_size > 1000
+
+
+def test_a_float_file_of_another_net_is_refused(clips: bank.Bank, tmp_path: Path) -> None:
+    other = dataclasses.replace(TINY, channels=16, name="other")
+    model = export.float_model(nets.build(other), other).SerializeToString()
+    with pytest.raises((SystemExit, RuntimeError)):
+        quantize.load_float(TINY, model)
