@@ -16,7 +16,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -25,7 +25,8 @@ from rich.progress import track
 
 from edge.phantom import FluoroscopyPhantom, FluoroscopyScene, Insert, Phantom, UltrasoundPhantom, UltrasoundScene
 
-Levels = NDArray[np.uint16]  # of 65535
+Levels: TypeAlias = NDArray[np.uint16]  # of 65535
+Floats: TypeAlias = NDArray[Any]  # levels 0..1 in single precision; NumPy types their arithmetic too loosely
 FRAMES, CROP, CROPS = 14, 144, 3
 SIZES = ((320, 240), (480, 360), (480, 360), (640, 480), (800, 600))
 SPECKLE = 0.085  # its spread, of full scale, on an ordinary grey map
@@ -134,14 +135,14 @@ class _Grabber:
         self._quality = int(rng.integers(40, 96)) if ultrasound and rng.random() < 0.3 else 0
         self._marks = int(rng.integers(0, 2**31)) if rng.random() < 0.15 else None
 
-    def __call__(self, pair: list[NDArray[np.float32]], mask: NDArray[np.uint8]) -> tuple[Levels, Levels]:
+    def __call__(self, pair: list[Floats], mask: NDArray[np.uint8]) -> tuple[Levels, Levels]:
         """One crop, shown and true, levels 0..1."""
         mask = self._enlarged(mask, cv2.INTER_NEAREST)
         shown, true = (self._enlarged(level, cv2.INTER_CUBIC) for level in pair)
         pair = [self._marked(self._toned(shown)), self._marked(self._mean_toned(true))]
         if self._quality:
             code = cv2.imencode(".jpg", (pair[0] * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, self._quality])[1]
-            pair[0] = cv2.imdecode(code, cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+            pair[0] = np.asarray(cv2.imdecode(code, cv2.IMREAD_GRAYSCALE), np.float32) / 255
         whole = [np.where(mask > 0, level * 65535 + 0.5, 0).astype(np.uint16) for level in pair]
         return whole[0], whole[1]
 
@@ -153,7 +154,7 @@ class _Grabber:
         first = (CROP - side) // 2
         return cv2.resize(part[first : first + side, first : first + side], (CROP, CROP), interpolation=how)
 
-    def _mean_toned(self, true: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _mean_toned(self, true: Floats) -> Floats:
         """The mean of what speckle around the truth looks like through the grey map. Without it a net would learn that
         whatever is dim must become darker still.
         """
@@ -163,12 +164,12 @@ class _Grabber:
         below, above = (self._toned(np.clip(true + sign * spread, 0, 1)) for sign in (-1, 1))
         return (below + 4 * self._toned(true) + above) / 6
 
-    def _toned(self, level: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _toned(self, level: Floats) -> Floats:
         """A scanner's grey map."""
         level = np.clip((level - self._reject) / (1 - self._reject), 0, 1)
         return np.power(level, self._gamma) if self._gamma != 1 else level
 
-    def _marked(self, level: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _marked(self, level: Floats) -> Floats:
         """Callipers, lines and words over the picture: they belong to it and must come out as they are."""
         if self._marks is None:
             return level

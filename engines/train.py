@@ -67,7 +67,7 @@ class Training:
         began, saved, losses = time.monotonic() - self.at.seconds, time.monotonic(), []
         columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
         with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
-            bar = progress.add_task(self.recipe.name, total=self.budget, completed=self.at.seconds)
+            bar = progress.add_task(self.recipe.name, total=self.budget)
             while self.at.seconds < self.budget:
                 losses.append(self.step())
                 self.at.seconds = time.monotonic() - began
