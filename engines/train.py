@@ -27,6 +27,7 @@ from torch.nn import functional
 from engines import export, nets
 from engines.bank import FRAMES, Bank, fingerprint, open_bank
 from engines.curve import draw_curve
+from engines.implants import answer_loss, with_discs
 from engines.losses import edges, frame_loss, near, steadiness
 from engines.nets import Clarity, Upscale
 from engines.recipes import RECIPES, Recipe
@@ -116,9 +117,17 @@ class Training:
     # --- clips ----------------------------------------------------------------------------------------------
 
     def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        pairs = [self._clip(rng) for _ in range(self.recipe.batch)]
-        shown, true = (np.stack([pair[i] for pair in pairs]).astype(np.float32) / 65535 for i in (0, 1))
-        return torch.from_numpy(shown).to(self.device), torch.from_numpy(true).to(self.device)
+        """[batch, frames, h, w], shown and true; for recurrent nets the second half is the first, with discs."""
+        recurrent = isinstance(self.net, Clarity)
+        pairs = [self._clip(rng) for _ in range(self.recipe.batch // 2 if recurrent else self.recipe.batch)]
+        shown, true = (
+            torch.from_numpy(np.stack([pair[i] for pair in pairs]).astype(np.float32) / 65535).to(self.device)
+            for i in (0, 1)
+        )
+        if not recurrent:
+            return shown, true
+        more = with_discs(shown, true, rng)
+        return torch.cat((shown, more[0])), torch.cat((true, more[1]))
 
     def _clip(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         bank = self.banks[int(rng.integers(len(self.banks)))]
@@ -193,7 +202,10 @@ class Training:
 
 
 def clip_loss(net: Clarity, shown: Tensor, true: Tensor, ahead: int, length: int) -> Tensor:
-    """Over a batch of clips [n, frames, h, w]: `ahead` only bring the state up, `length` more are learnt from."""
+    """Over a batch of clips [n, frames, h, w]: `ahead` only bring the state up, `length` more are learnt from.
+
+    The second half of the batch is the first with faint discs in it.
+    """
     state, frames = None, shown.unbind(1)
     with torch.no_grad():
         for frame in frames[:ahead]:
@@ -202,7 +214,7 @@ def clip_loss(net: Clarity, shown: Tensor, true: Tensor, ahead: int, length: int
     for number in range(ahead, ahead + length):
         picture, state = net(frames[number][:, None], state)
         truth = true[:, number, None]
-        total = total + frame_loss(picture, truth)
+        total = total + frame_loss(picture, truth) + answer_loss(picture, truth)
         if before is not None:
             total = total + steadiness(picture, before, truth, true[:, number - 1, None])
         before = picture

@@ -1,0 +1,54 @@
+"""Faint discs put into clips, so that a net learns to pass on what is faint: the loss looks at its answer to them.
+
+A denoiser that minimises its error shrinks what it is unsure of, and a faint lesion is what it is least sure of. On a
+logarithmic grey map a lesion adds the same to what is shown and to what is true, grain and all. So each clip is seen
+twice, with and without discs, and the difference of the two results should be the discs, whole.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+FAINTEST, STRONGEST = 0.015, 0.16  # of full scale
+SMALLEST, LARGEST = 2.5, 22.0  # radius in pixels
+FASTEST = 1.5  # pixels a frame
+MOST = 3
+KEPT = 1.0  # weight of the answer in the loss
+
+
+def with_discs(shown: Tensor, true: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """The same clips [n, frames, h, w] with some discs in each, where there is a picture at all."""
+    added = torch.stack([_discs(shown.shape[1:], rng) for _ in range(len(shown))]).to(shown.device)
+    added = added * (true > 0.01)
+    return (shown + added).clamp(0, 1), (true + added).clamp(0, 1)
+
+
+def _discs(shape: torch.Size, rng: np.random.Generator) -> Tensor:
+    """One clip's discs: [frames, h, w]."""
+    frames, height, width = shape
+    time = torch.arange(frames, dtype=torch.float32)[:, None, None]
+    row = torch.arange(height, dtype=torch.float32)[None, :, None]
+    column = torch.arange(width, dtype=torch.float32)[None, None, :]
+    total = torch.zeros(frames, height, width)
+    for _ in range(int(rng.integers(1, MOST + 1))):
+        radius = math.exp(rng.uniform(math.log(SMALLEST), math.log(LARGEST)))
+        change = math.exp(rng.uniform(math.log(FAINTEST), math.log(STRONGEST))) * float(rng.choice((-1, 1)))
+        down, across = (float(v) for v in rng.uniform(-FASTEST, FASTEST, 2) * float(rng.choice((0, 1))))
+        y, x = float(rng.uniform(0, height)), float(rng.uniform(0, width))
+        away = torch.hypot(row - y - down * time, column - x - across * time)
+        total += change * (0.5 + (radius - away) / max(1.0, 0.25 * radius)).clamp(0, 1)
+    return total
+
+
+def answer_loss(pictures: Tensor, truths: Tensor) -> Tensor:
+    """The first half of a batch is without discs, the second half the same with: how far the answer is from them."""
+    half = len(pictures) // 2
+    wanted = truths[half:] - truths[:half]
+    error = functional.avg_pool2d(pictures[half:] - pictures[:half] - wanted, 4).abs()
+    where = functional.avg_pool2d(wanted.abs(), 4) > 0.005
+    return KEPT * (error * where).sum() / where.sum().clamp_min(1)

@@ -1,0 +1,48 @@
+"""Faint discs in training clips: alike in what is shown and what is true, and the loss sees whether they come through."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="PyTorch is not installed: nothing can be trained here")
+
+import torch
+
+from engines import implants
+
+
+def clip(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    true = torch.full((2, 4, 48, 48), 0.5)
+    return true + 0.05 * torch.randn(true.shape, generator=generator), true
+
+
+def test_discs_change_what_is_shown_and_what_is_true_alike() -> None:
+    shown, true = clip()
+    more = implants.with_discs(shown, true, np.random.default_rng(1))
+    added = more[1] - true
+    assert torch.allclose(more[0] - shown, added, atol=1e-6)
+    assert float(added.abs().max()) > implants.FAINTEST / 2
+    assert float(added.abs().max()) <= implants.MOST * implants.STRONGEST
+
+
+def test_nothing_is_put_where_there_is_no_picture() -> None:
+    shown, true = clip()
+    true[..., :24] = 0
+    shown[..., :24] = 0
+    more = implants.with_discs(shown, true, np.random.default_rng(1))
+    assert float(more[0][..., :24].abs().max()) == 0
+    assert float(more[1][..., :24].abs().max()) == 0
+
+
+def test_a_disc_that_comes_through_costs_nothing_and_one_that_is_lost_costs_its_height() -> None:
+    shown, true = clip()
+    more = implants.with_discs(shown, true, np.random.default_rng(1))[1]
+    truths = torch.cat((true, more))[:, 0, None]
+    whole = implants.answer_loss(truths, truths)
+    lost = implants.answer_loss(torch.cat((true, true))[:, 0, None], truths)
+    half = implants.answer_loss(torch.cat((true, (true + more) / 2))[:, 0, None], truths)
+    assert float(whole) == 0
+    assert float(lost) > 0.005
+    assert float(half) == pytest.approx(float(lost) / 2, rel=1e-4)
