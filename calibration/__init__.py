@@ -1,1 +1,1 @@
-"""From a trained net to an engine that may be shipped: INT8 conversion, the judge, and the peers it is judged against."""
+"""From a trained net to an engine that may be shipped: INT8 conversion, the judge, and its peers."""

@@ -6,19 +6,19 @@ An engine is a folder with a `manifest.toml` and an ONNX file. The contract (num
               full_scale  float []             255, 1023 .. 65535
               strength    float []             0..1
               NAME_in     float                recurrent state, zeros where there is no past
-    outputs   enhanced    float [1, 1, h, w]   whole levels 0..full_scale
+    outputs   enhanced    float [1, 1, h, w]   whole levels 0..full_scale; [1, 1, 2h, 2w] of an engine of scale 2
               NAME_out    float                the state for the next frame
 
-so a backend needs to know nothing of what an engine does.
+so a backend needs to know nothing of what an engine does. What the judge found stands in the manifest, too: an engine
+that is not safe by it, or that was judged as another model, is not in the catalogue.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,6 +30,8 @@ from edge.errors import ConfigError, EngineRefused
 CONTRACT = 1
 SIZES = ("large", "medium", "small")
 Dim = Annotated[str, msgspec.Meta(pattern=r"^[hw](/[1-9][0-9]*)?\Z")]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+Gates = Annotated[dict[str, bool], msgspec.Meta(min_length=1)]
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,6 +44,27 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(_resolve(dim, height, width) for dim in self.shape)
 
 
+class Judged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[judged]: what the judge found, and of which model. One gate that is not met and the engine is not opened."""
+
+    sha256: Sha256
+    judge: Annotated[str, msgspec.Meta(min_length=1)]  # who judged, and which version
+    full: bool  # false: a quick run, on fewer frames
+    gates: Gates  # safety: lesions kept, none invented, INT8 near float, no drift ...
+    targets: dict[str, bool] = {}  # aims: a miss is stated, and refuses nothing
+    missed: dict[str, str] = {}  # for each target that is missed, why
+    figures: dict[str, float] = {}
+
+    @property
+    def unsafe(self) -> list[str]:
+        return sorted(name for name, met in self.gates.items() if not met)
+
+    @property
+    def shortfalls(self) -> dict[str, str]:
+        """Target -> why it is missed."""
+        return {name: self.missed.get(name, "no reason given") for name, met in self.targets.items() if not met}
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract: int
     name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9.-]{0,47}\Z")]
@@ -51,13 +74,21 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     task: str
     modalities: tuple[Literal["ultrasound", "fluoroscopy", "unknown"], ...]
     model: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]+\Z")]
-    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    sha256: Sha256
     precision: Literal["int8", "fp16", "fp32"]
     multiple: Annotated[int, msgspec.Meta(ge=1, le=64)]  # sides of the picture are padded to a multiple of this
     kmac_per_px: float
     licence: str
     limits: str
     state: tuple[State, ...] = ()
+    scale: Literal[1, 2] = 1  # the result's sides against the frame's
+    fp32: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]*\Z")] = ""  # the same net in float
+    fp32_sha256: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{64})?\Z")] = ""
+    judged: Judged | None = None
+
+    @property
+    def is_judged(self) -> bool:
+        return self.judged is not None
 
     @property
     def inputs(self) -> set[str]:
@@ -95,6 +126,7 @@ class Engine:
 
 
 def read_engine(folder: Path) -> Engine:
+    """An engine whatever its judgement: the judge itself reads by this. Raises EngineRefused."""
     path = folder / "manifest.toml"
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -105,7 +137,34 @@ def read_engine(folder: Path) -> Engine:
         raise EngineRefused(f"{path}: {error}") from error
     if manifest.contract != CONTRACT:
         raise EngineRefused(f"{manifest.name}: made for contract {manifest.contract}, this daemon has {CONTRACT}")
+    if bool(manifest.fp32) != bool(manifest.fp32_sha256):
+        raise EngineRefused(f"{manifest.name}: fp32 and fp32_sha256 belong together")
     return Engine(manifest, folder)
+
+
+def check_judgement(manifest: Manifest) -> None:
+    """Raises EngineRefused for one that was found unsafe, or whose judgement is of another model."""
+    judged = manifest.judged
+    if judged is None:
+        return
+    if judged.sha256 != manifest.sha256:
+        raise EngineRefused(
+            f"{manifest.name}: judged as another model (sha256 {judged.sha256[:12]}…, "
+            f"the manifest's model is {manifest.sha256[:12]}…)"
+        )
+    if judged.unsafe:
+        raise EngineRefused(f"{manifest.name}: found unsafe by {judged.judge}: fails {', '.join(judged.unsafe)}")
+
+
+def float_twin(engine: Engine) -> Engine:
+    """The same net in float, as an engine of its own: what its INT8 form is judged against."""
+    manifest = engine.manifest
+    if not manifest.fp32:
+        raise EngineRefused(f"{manifest.name}: has no float twin")
+    twin = msgspec.structs.replace(
+        manifest, model=manifest.fp32, sha256=manifest.fp32_sha256, precision="fp32", judged=None
+    )
+    return replace(engine, manifest=twin)
 
 
 class Catalog:
@@ -116,11 +175,14 @@ class Catalog:
         self.refused: dict[str, str] = {}
         for folder in folders:
             for home in sorted(path.parent for path in folder.glob("*/manifest.toml")):
-                self._admit(home)
+                if not home.name.startswith("."):  # being installed, or replaced
+                    self._admit(home)
 
     def _admit(self, home: Path) -> None:
         try:
-            engine = read_engine(home)
+            # A link is followed once, here: what it is turned to later is another engine than this manifest's.
+            engine = read_engine(home.resolve())
+            check_judgement(engine.manifest)
         except EngineRefused as error:
             self.refused[str(home)] = str(error)
             return
@@ -128,22 +190,30 @@ class Catalog:
 
     @property
     def families(self) -> list[str]:
-        return sorted({engine.manifest.family for engine in self.engines.values()})
+        """Those of the live path."""
+        return sorted({engine.manifest.family for engine in self.engines.values() if engine.manifest.scale == 1})
 
     def family(self, name: str, modality: str) -> dict[str, Engine]:
-        """Size -> engine, for one family and modality; empty where there is none."""
+        """Size -> engine, for one family and modality of the live path; empty where there is none."""
         fitting = [
             engine
             for engine in self.engines.values()
-            if engine.manifest.family == name and modality in engine.manifest.modalities
+            if engine.manifest.family == name and modality in engine.manifest.modalities and engine.manifest.scale == 1
         ]
         return {engine.manifest.size: engine for engine in fitting}
 
+    def upscalers(self, modality: str) -> dict[str, Engine]:
+        """Name -> engine, of those whose result is twice the frame's sides."""
+        return {
+            name: engine
+            for name, engine in self.engines.items()
+            if engine.manifest.scale == 2 and modality in engine.manifest.modalities
+        }
+
 
 def shipped_folder() -> Path:
-    """The engines that came with the package: beside it in a checkout, under share/ when installed."""
-    checkout = Path(__file__).resolve().parent.parent / "engines"
-    return checkout if checkout.is_dir() else Path(sys.prefix) / "share" / "limpid" / "engines"
+    """The engines that came with the package: beside it, in a checkout as where it is installed."""
+    return Path(__file__).resolve().parent.parent / "engines"
 
 
 def open_catalog(folders: Iterable[str]) -> Catalog:

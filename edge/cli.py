@@ -1,9 +1,13 @@
-"""`limpid ...`: names, options and help. What a command does is in `edge/commands/`."""
+"""`limpid ...`: names, options and help. What a command does is in `edge/commands/`.
+
+Whoever builds on `edge` adds commands by the entry-point group `limpid.commands`: each a function for typer.
+"""
 
 from __future__ import annotations
 
 import sys
 import threading
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -14,6 +18,7 @@ from edge import __version__
 from edge.errors import ConfigError, LimpidError
 
 OPERATOR_ERROR = 2
+EXTRA_COMMANDS = "limpid.commands"
 
 app = typer.Typer(
     help="Point-of-care imaging at the edge: a frame in, an enhanced frame out before the next is due.",
@@ -183,8 +188,31 @@ def config_check(
     raise typer.Exit(command.run(path, as_json=json))
 
 
+def add_extra_commands(asked: str) -> None:
+    """Commands of other packages. They are only looked for when no command of our own was asked for."""
+    own = {info.name or info.callback.__name__ for info in app.registered_commands if info.callback} | {"config"}
+    if asked in own:
+        return
+    points = [point for point in entry_points(group=EXTRA_COMMANDS) if point.name not in own]
+    for point in [point for point in points if point.name == asked] or points:
+        _add_command(point)
+
+
+def _add_command(point: EntryPoint) -> None:
+    try:
+        command = point.load()
+        trial = typer.Typer()
+        trial.command(point.name)(command)
+        typer.main.get_command(trial)  # what cannot be a command shows here, alone
+    except Exception as error:  # noqa: BLE001 - not our code: whatever is wrong with it, the others still work
+        _complain(f"the command {point.name} ({point.value}) cannot be used: {type(error).__name__}: {error}")
+    else:
+        app.command(point.name)(command)
+
+
 def main() -> NoReturn:
     """Errors on purpose are one line on stderr, for whoever must act; only what is not ours is a traceback."""
+    add_extra_commands(next((word for word in sys.argv[1:] if not word.startswith("-")), ""))
     try:
         result: Any = app(standalone_mode=False)
     except ConfigError as error:
@@ -203,5 +231,9 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"limpid: {message}", style="red", markup=False)
+    _complain(message)
     sys.exit(status)
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"limpid: {message}", style="red", markup=False)

@@ -87,7 +87,11 @@ class Desk:
             name: {
                 "family": engine.manifest.family,
                 "size": engine.manifest.size,
+                "version": engine.manifest.version,
+                "scale": engine.manifest.scale,
                 "sha256": engine.manifest.sha256,
+                "judged": engine.manifest.is_judged,
+                "missed": engine.manifest.judged.shortfalls if engine.manifest.judged else {},
             }
             for name, engine in self._catalog.engines.items()
         }

@@ -33,6 +33,9 @@ class Shape:
     def full_scale(self) -> int:
         return (1 << self.bits) - 1
 
+    def enlarged(self, scale: int) -> Shape:
+        return Shape(self.height * scale, self.width * scale, self.bits)
+
     def blank(self) -> Pixels:
         """A black picture of this shape."""
         kind = np.uint8 if self.bits == 8 else np.uint16
@@ -49,6 +52,11 @@ class Session(Protocol):
     def shape(self) -> Shape: ...
 
     @property
+    def result_shape(self) -> Shape:
+        """Of the result: the session's own shape, or twice its sides where the engine enlarges."""
+        ...
+
+    @property
     def took_ns(self) -> int:
         """How long the last finished computation took."""
         ...
@@ -62,7 +70,7 @@ class Session(Protocol):
         ...
 
     def result(self) -> Pixels:
-        """The last picture, same shape and type; valid until the next `start`. Raises EngineFault."""
+        """The last picture, of `result_shape`, same type; valid until the next `start`. Raises EngineFault."""
         ...
 
     def forget(self) -> None:

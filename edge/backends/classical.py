@@ -14,7 +14,7 @@ import numpy as np
 
 from edge.backends import Shape
 from edge.catalog import Engine
-from edge.errors import EngineFault
+from edge.errors import EngineFault, EngineRefused
 from edge.frame import EngineId, Pixels
 
 STILL = 0.05  # of full scale: a local mean that moved by this much has moved
@@ -31,7 +31,8 @@ class Classical:
     version = cv2.__version__
 
     def open(self, engine: Engine | None, shape: Shape) -> ClassicalSession:
-        del engine
+        if engine is not None and engine.manifest.scale != 1:
+            raise EngineRefused(f"classical does not enlarge: it cannot stand in for {engine.manifest.name}")
         session = ClassicalSession(shape)
         session.start(shape.blank(), 1.0)
         session.forget()
@@ -41,7 +42,7 @@ class Classical:
 class ClassicalSession:
     def __init__(self, shape: Shape) -> None:
         self.id = EngineId("classical", "", "classical", "fp32")
-        self.shape = shape
+        self.shape = self.result_shape = shape
         self._past: np.ndarray | None = None
         self._result: Pixels | None = None
         self.took_ns = 0

@@ -87,10 +87,10 @@ class OpenVinoSession:
     def __init__(self, engine: Engine, compiled: ov.CompiledModel, shape: Shape, padded: Shape) -> None:
         manifest = engine.manifest
         self.id = EngineId(manifest.name, manifest.sha256, "openvino_cpu", manifest.precision)
-        self.shape = shape
+        self.shape, self.result_shape = shape, shape.enlarged(manifest.scale)
         # Both requests share all memory but the state: what one writes the other reads.
         self._requests = [compiled.create_infer_request(), compiled.create_infer_request()]
-        self._frame, self._enhanced = padded.blank(), padded.blank()
+        self._frame, self._enhanced = padded.blank(), padded.enlarged(manifest.scale).blank()
         self._strength = np.zeros((), np.float32)
         self._total = np.zeros((), np.float32)  # of the result, as it was before it became integers
         self._states = [self._state_pair(s.resolve(padded.height, padded.width)) for s in manifest.state]
@@ -178,7 +178,7 @@ class OpenVinoSession:
             raise EngineFault("busy", "still computing")
         if self._fault is not None:
             raise self._fault
-        return self._enhanced[: self.shape.height, : self.shape.width]
+        return self._enhanced[: self.result_shape.height, : self.result_shape.width]
 
     def forget(self) -> None:
         self._fresh = True
@@ -217,7 +217,8 @@ def _check_ports(engine: Engine, what: str, found: list[str], wanted: set[str]) 
 
 
 def _check_shapes(engine: Engine, model: ov.Model, padded: Shape) -> None:
-    wanted = {"enhanced": (1, 1, padded.height, padded.width)}
+    result = padded.enlarged(engine.manifest.scale)
+    wanted = {"enhanced": (1, 1, result.height, result.width)}
     wanted |= {f"{s.name}_out": s.resolve(padded.height, padded.width) for s in engine.manifest.state}
     for name, shape in wanted.items():
         found = model.output(name).get_partial_shape()

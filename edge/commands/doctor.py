@@ -21,7 +21,7 @@ from rich.console import Console
 
 from edge import config as configs
 from edge.backends import Shape, open_backend
-from edge.catalog import SIZES, open_catalog
+from edge.catalog import SIZES, Manifest, open_catalog
 from edge.clock import MS, SECOND
 from edge.commands.config_check import check as check_config
 from edge.config import Config
@@ -164,13 +164,17 @@ def _engines(config: Config) -> Iterator[Finding]:
             except EngineRefused as error:
                 yield Finding("engines", "failure", str(error), "install this engine again")
                 continue
-            yield _engine_finding(variants[size].manifest.name, modality, cost, config.live.deadline_ms)
+            yield _engine_finding(variants[size].manifest, modality, cost, config.live.deadline_ms)
 
 
-def _engine_finding(name: str, modality: str, cost_ns: int, deadline_ms: float) -> Finding:
-    what = f"{name} for {modality}: {cost_ns / MS:.1f} ms at {TRIAL.width}x{TRIAL.height}"
+def _engine_finding(manifest: Manifest, modality: str, cost_ns: int, deadline_ms: float) -> Finding:
+    what = f"{manifest.name} for {modality}: {cost_ns / MS:.1f} ms at {TRIAL.width}x{TRIAL.height}"
+    if not manifest.is_judged:
+        what += ", not judged"
     if cost_ns / MS > deadline_ms:
         return Finding("engines", "warning", what, f"over the deadline of {deadline_ms:g} ms: a smaller one will run")
+    if not manifest.is_judged:
+        return Finding("engines", "warning", what, "for trying the path, not for reading pictures")
     return Finding("engines", "ok", what)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,9 +13,10 @@ import pytest
 import edge.backends
 from edge import plugins
 from edge.backends import Backend, Session, Shape, open_backend
-from edge.catalog import open_catalog
+from edge.backends.classical import Classical
+from edge.catalog import Engine, open_catalog, read_engine
 from edge.clock import SECOND
-from edge.errors import EngineFault
+from edge.errors import EngineFault, EngineRefused
 from edge.frame import Pixels
 
 KINDS = plugins.kinds(edge.backends)
@@ -229,7 +231,7 @@ def test_a_result_stays_until_the_next_start(opened: Open) -> None:
 def test_a_session_says_what_it_is_and_what_it_took(opened: Open) -> None:
     session = opened(Shape(65, 67, 10))
     computed(session, grainy(session.shape))
-    assert session.shape == Shape(65, 67, 10)
+    assert session.shape == session.result_shape == Shape(65, 67, 10)
     assert session.id.name
     assert session.id.backend in KINDS
     assert len(session.id.sha256) in (0, 64)
@@ -250,4 +252,91 @@ def test_closing_twice_is_closing_once(backend: Backend) -> None:
     session = backend.open(ENGINE, Shape(64, 64, 8))
     computed(session, grainy(session.shape))
     session.close()
+    session.close()
+
+
+# ---------------------------------------------------------------- engines whose result is twice the sides
+
+
+@pytest.fixture(scope="module")
+def doubling(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """Each pixel becomes four equal ones; at strength 1 the right one of each pair is white."""
+    onnx = pytest.importorskip("onnx", reason="the extra `make-engines` is not installed")
+    from engines.pen import OPSET, Graph
+
+    g = Graph()
+    right = g.constant("right", np.array([0, 255, 0, 255], np.float32).reshape(1, 4, 1, 1))
+    same = g.op("Concat", ["frame"] * 4, "same", axis=1)
+    white = g.op("Mul", [g.op("Mul", [right, "strength"], "some"), "full_scale"], "white")
+    blocks = g.op("Min", [g.op("Add", [same, white], "mixed"), "full_scale"], "bounded")
+    g.op("DepthToSpace", [blocks], "enhanced", blocksize=2)
+    ports = {"frame": [1, 1, "h", "w"], "full_scale": [], "strength": []}
+    kind = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        g.nodes,
+        "doubling",
+        [onnx.helper.make_tensor_value_info(name, kind, shape) for name, shape in ports.items()],
+        [onnx.helper.make_tensor_value_info("enhanced", kind, [1, 1, "h2", "w2"])],
+        g.constants,
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)])
+    model.ir_version = 8
+    content = model.SerializeToString()
+    folder = tmp_path_factory.mktemp("doubling")
+    (folder / "model.onnx").write_bytes(content)
+    (folder / "manifest.toml").write_text(
+        f'contract = 1\nname = "doubling"\nfamily = "doubling"\nsize = "small"\nversion = "1"\ntask = "a test"\n'
+        f'modalities = ["unknown"]\nmodel = "model.onnx"\nsha256 = "{hashlib.sha256(content).hexdigest()}"\n'
+        f'precision = "fp32"\nmultiple = 8\nkmac_per_px = 0.0\nlicence = "Apache-2.0"\nlimits = "a test"\nscale = 2\n'
+    )
+    return read_engine(folder)
+
+
+@pytest.fixture
+def enlarging(backend: Backend, doubling: Engine) -> Callable[[Shape], Session | None]:
+    """None for a backend that says that it does not enlarge."""
+
+    def open_one(shape: Shape) -> Session | None:
+        if isinstance(backend, Classical):
+            with pytest.raises(EngineRefused, match="does not enlarge"):
+                backend.open(doubling, shape)
+            return None
+        return backend.open(doubling, shape)
+
+    return open_one
+
+
+@pytest.mark.parametrize("bits", DEPTHS)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_an_engine_that_enlarges_gives_twice_the_sides_or_is_refused(
+    enlarging: Callable[[Shape], Session | None], size: tuple[int, int], bits: int
+) -> None:
+    session = enlarging(Shape(*size, bits))
+    if session is None:
+        return
+    before = grainy(session.shape)
+    after = computed(session, before, 0.0)
+    assert session.shape == Shape(*size, bits)
+    assert session.result_shape == Shape(2 * size[0], 2 * size[1], bits)
+    assert after.dtype == before.dtype
+    assert np.array_equal(after, np.kron(before, np.ones((2, 2), before.dtype)))  # padding is cut off at twice the size
+    white = computed(session, before)
+    assert (white[:, 1::2] == session.shape.full_scale).all()
+    assert np.array_equal(white[:, ::2], after[:, ::2])
+
+
+def test_the_result_of_one_that_enlarges_stays_until_the_next_start(
+    enlarging: Callable[[Shape], Session | None],
+) -> None:
+    session = enlarging(Shape(65, 67, 8))
+    if session is None:
+        return
+    computed(session, grainy(session.shape, 1))
+    result = session.result()
+    kept = result.copy()
+    session.forget()
+    assert np.array_equal(session.result(), kept)
+    assert (
+        fault_of(lambda: session.start(np.zeros((130, 134), np.uint8), 1.0)) == "shape"
+    )  # the frame's sides, not its own
     session.close()

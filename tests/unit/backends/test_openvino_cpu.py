@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from edge.backends import Session, Shape, open_backend
-from edge.catalog import Engine, open_catalog, read_engine
+from edge.catalog import Engine, float_twin, open_catalog, read_engine
 from edge.clock import SECOND
 from edge.errors import EngineFault, EngineRefused
-from edge.frame import Pixels
+from edge.frame import EngineId, Pixels
 
 onnx = pytest.importorskip("onnx", reason="the extra `make-engines` is not installed")
 helper, TensorProto = onnx.helper, onnx.TensorProto
@@ -39,7 +39,7 @@ def backend() -> object:
 def install(tmp_path: Path) -> Callable[..., Engine]:
     """An engine folder around a model: its manifest vouches for exactly these bytes."""
 
-    def make(model: bytes, state: str = "", multiple: int = 1) -> Engine:
+    def make(model: bytes, state: str = "", multiple: int = 1, more: str = "") -> Engine:
         folder = tmp_path / "odd"
         folder.mkdir()
         (folder / "model.onnx").write_bytes(model)
@@ -58,6 +58,7 @@ multiple = {multiple}
 kmac_per_px = 0.0
 licence = "Apache-2.0"
 limits = "a test"
+{more}
 {state}
 """
         )
@@ -70,7 +71,7 @@ def model_of(nodes: Nodes, outputs: Shapes | None = None, inputs: Shapes | None 
     def ports(shapes: Shapes) -> list[object]:
         return [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
 
-    constants = {"zero": 0.0, "white": 255.0}
+    constants = {"zero": 0.0, "one": 1.0, "white": 255.0}
     graph = helper.make_graph(
         [helper.make_node(kind, ins, [out]) for kind, ins, out in nodes],
         "odd",
@@ -81,6 +82,7 @@ def model_of(nodes: Nodes, outputs: Shapes | None = None, inputs: Shapes | None 
             helper.make_tensor("first", TensorProto.INT64, [4], [0, 0, 0, 0]),
             helper.make_tensor("second", TensorProto.INT64, [4], [1, 1, 1, 1]),
             helper.make_tensor("axes", TensorProto.INT64, [4], [0, 1, 2, 3]),
+            helper.make_tensor("double", TensorProto.INT64, [8], [0, 0, 32, 32, 0, 0, 32, 32]),
             helper.make_tensor("wide", TensorProto.INT64, [8], [0, 0, 0, 0, 0, 0, 0, 1]),
         ],
     )
@@ -210,6 +212,56 @@ def test_padding_repeats_the_edge_and_is_cut_off_again(backend: object, install:
     assert session._frame.shape == (80, 80)
     assert (session._frame[64:, :67] == picture[64]).all()
     assert (session._frame[:65, 66:] == picture[:, 66:]).all()
+
+
+@pytest.mark.parametrize("sides", [[1, 1, "h", "w"], [1, 1, "h3", "w3"]], ids=str)
+def test_an_engine_of_scale_2_whose_result_is_not_twice_as_large_is_refused(
+    backend: object, install: Callable[..., Engine], sides: list[object]
+) -> None:
+    said = refusal(backend, install(model_of(KEEPS, {"enhanced": sides}), more="scale = 2"))
+    assert "output enhanced is [1,1,64,64], not [1, 1, 128, 128]" in said
+
+
+def test_an_engine_of_scale_1_whose_result_is_twice_as_large_is_refused(
+    backend: object, install: Callable[..., Engine]
+) -> None:
+    nodes: Nodes = [*KEEPS[:2], ("Add", ["frame", "none"], "kept"), ("Pad", ["kept", "double", "zero"], "enhanced")]
+    said = refusal(backend, install(model_of(nodes, {"enhanced": [1, 1, "h2", "w2"]})))
+    assert "output enhanced is [1,1,128,128], not [1, 1, 64, 64]" in said
+
+
+def test_the_result_of_an_engine_of_scale_2_is_checked_to_be_finite(
+    backend: object, install: Callable[..., Engine]
+) -> None:
+    """A rim of what a division by what lacks to white leaves, around the picture."""
+    nodes: Nodes = [
+        ("Sub", ["white", "frame"], "lack"),
+        ("Div", ["frame", "lack"], "ratio"),
+        *KEEPS[:2],
+        ("Add", ["ratio", "none"], "kept"),
+        ("Pad", ["kept", "double", "zero"], "enhanced"),
+    ]
+    engine = install(model_of(nodes, {"enhanced": [1, 1, "h2", "w2"]}), more="scale = 2")
+    session = backend.open(engine, SHAPE)  # type: ignore[attr-defined]
+    picture = np.full((64, 64), 90, np.uint8)
+    assert computed(session, picture).shape == (128, 128)
+    picture[63, 63] = 255
+    with pytest.raises(EngineFault, match="NaN or infinity"):
+        computed(session, picture)
+
+
+def test_a_float_twin_is_opened_as_what_it_is(backend: object, install: Callable[..., Engine]) -> None:
+    """The twin makes the picture 1 level brighter, so that the two cannot be taken for each other."""
+    twin = model_of([*KEEPS[:2], ("Add", ["frame", "none"], "kept"), ("Add", ["kept", "one"], "enhanced")])
+    more = f'fp32 = "fp32.onnx"\nfp32_sha256 = "{hashlib.sha256(twin).hexdigest()}"'
+    engine = install(model_of(KEEPS), more=more)
+    (engine.folder / "fp32.onnx").write_bytes(twin)
+    picture = np.full((64, 64), 90, np.uint8)
+    session = backend.open(float_twin(engine), SHAPE)  # type: ignore[attr-defined]
+    assert (computed(session, picture) == 91).all()
+    assert session.id == EngineId("odd", hashlib.sha256(twin).hexdigest(), "openvino_cpu", "fp32")
+    (engine.folder / "fp32.onnx").write_bytes(twin + b"\0")
+    assert "fp32.onnx is damaged or altered" in refusal(backend, float_twin(engine))
 
 
 def test_a_damaged_file_is_refused_before_it_is_read_as_a_model(

@@ -1,4 +1,4 @@
-"""Faint discs in training clips: alike in what is shown and what is true, and the loss sees whether they come through."""
+"""Faint discs in training clips: alike in what is shown and what is true, and the loss sees what becomes of them."""
 
 from __future__ import annotations
 
