@@ -31,12 +31,12 @@ class Recipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("ultrasound-clarity-large", "ultrasound", "large", channels=64, middle=4, hidden=16, minutes=30),
-        Recipe("ultrasound-clarity-medium", "ultrasound", "medium", channels=48, middle=3, hidden=16, minutes=20),
-        Recipe("ultrasound-clarity-small", "ultrasound", "small", channels=32, middle=2, hidden=8, minutes=15),
-        Recipe("fluoroscopy-clarity-large", "fluoroscopy", "large", channels=64, middle=4, hidden=16, minutes=30),
-        Recipe("fluoroscopy-clarity-medium", "fluoroscopy", "medium", channels=48, middle=3, hidden=16, minutes=20),
-        Recipe("fluoroscopy-clarity-small", "fluoroscopy", "small", channels=32, middle=2, hidden=8, minutes=15),
-        Recipe("superres-2x", "superres", "large", channels=48, middle=3, hidden=0, batch=16, crop=64, minutes=15),
+        Recipe("ultrasound-clarity-large", "ultrasound", "large", channels=64, middle=4, hidden=16, minutes=25),
+        Recipe("ultrasound-clarity-medium", "ultrasound", "medium", channels=48, middle=3, hidden=16, minutes=12),
+        Recipe("ultrasound-clarity-small", "ultrasound", "small", channels=32, middle=2, hidden=8, minutes=10),
+        Recipe("fluoroscopy-clarity-large", "fluoroscopy", "large", channels=64, middle=4, hidden=16, minutes=25),
+        Recipe("fluoroscopy-clarity-medium", "fluoroscopy", "medium", channels=48, middle=3, hidden=16, minutes=12),
+        Recipe("fluoroscopy-clarity-small", "fluoroscopy", "small", channels=32, middle=2, hidden=8, minutes=10),
+        Recipe("superres-2x", "superres", "large", channels=48, middle=3, hidden=0, batch=16, crop=64, minutes=8),
     )
 }

@@ -36,13 +36,26 @@ def test_nothing_is_put_where_there_is_no_picture() -> None:
     assert float(more[1][..., :24].abs().max()) == 0
 
 
-def test_a_disc_that_comes_through_costs_nothing_and_one_that_is_lost_costs_its_height() -> None:
+def test_a_disc_that_comes_through_costs_nothing_and_one_that_is_lost_costs_its_weight() -> None:
     shown, true = clip()
     more = implants.with_discs(shown, true, np.random.default_rng(1))[1]
     truths = torch.cat((true, more))[:, 0, None]
     whole = implants.answer_loss(truths, truths)
     lost = implants.answer_loss(torch.cat((true, true))[:, 0, None], truths)
     half = implants.answer_loss(torch.cat((true, (true + more) / 2))[:, 0, None], truths)
+    twice = implants.answer_loss(torch.cat((true, true + 2 * (more - true)))[:, 0, None], truths)
     assert float(whole) == 0
-    assert float(lost) > 0.005
-    assert float(half) == pytest.approx(float(lost) / 2, rel=1e-4)
+    assert float(lost) == pytest.approx(implants.KEPT, rel=1e-4)
+    assert float(half) == pytest.approx(implants.KEPT / 2, rel=1e-4)
+    assert float(twice) == pytest.approx(implants.KEPT, rel=1e-4)
+
+
+def test_grain_that_is_calmed_within_a_disc_costs_nothing() -> None:
+    _, true = clip()
+    more = implants.with_discs(true, true, np.random.default_rng(1))[1]
+    truths = torch.cat((true, more))[:, 0, None]
+    disc = truths[2:] - truths[:2]
+    grain = torch.randn(disc.shape, generator=torch.Generator().manual_seed(1))
+    grain -= (grain * disc).sum((1, 2, 3), keepdim=True) / disc.square().sum((1, 2, 3), keepdim=True) * disc
+    calmed = torch.cat((true[:, 0, None], true[:, 0, None] + disc + 0.02 * grain))
+    assert float(implants.answer_loss(calmed, truths)) == pytest.approx(0, abs=1e-4)
