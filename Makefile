@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 
-.PHONY: demo test check bench soak engines lock clean
+.PHONY: demo test check bench soak engines train judge judge-quick lock clean
 .DEFAULT_GOAL := help
 
 help:            ## these lines
@@ -39,6 +39,21 @@ soak: $(VENV)/.ready      ## the long loops: memory over 100,000 frames, a minut
 
 engines: $(VENV)/.ready   ## write the hand-built engines again
 	$(RUN) engines.handbuilt
+
+ENGINES := $(foreach size,large medium small,ultrasound-clarity-$(size) fluoroscopy-clarity-$(size)) superres-2x
+
+$(VENV)/.torch: $(VENV)/.ready
+	$(VENV)/bin/pip install --quiet "torch==2.13.0+cpu" || $(VENV)/bin/pip install --quiet "torch>=2.4"
+	touch $@
+
+train: $(VENV)/.torch     ## train every engine and bring it to INT8: some hours on two cores; goes on where it was left
+	for name in $(ENGINES); do $(RUN) engines.train $$name && $(RUN) calibration.quantize $$name || exit 1; done
+
+judge: $(VENV)/.ready     ## judge every engine in full, write its card, and a report in out/judge
+	$(RUN) calibration.judge --all --write --report out/judge
+
+judge-quick: $(VENV)/.ready   ## the same with fewer frames, and nothing written
+	$(RUN) calibration.judge --all --quick
 
 lock:                     ## choose and lock the versions of all development dependencies
 	$(PYTHON) -m pip install --quiet uv

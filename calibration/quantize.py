@@ -164,6 +164,10 @@ class Tuning(Training):
     def rate(self) -> float:
         return RATE
 
+    @property
+    def listening(self) -> float:
+        return 1.0
+
     def averaged(self) -> Clarity | Upscale:
         net = super().averaged()
         hold_to_int8(net, True)

@@ -1,8 +1,9 @@
-"""Faint discs put into clips, so that a net learns to pass on what is faint: the loss looks at its answer to them.
+"""Discs put into clips, so that a net learns to pass lesions on: the loss looks at its answer to them.
 
-A denoiser that minimises its error shrinks what it is unsure of, and a faint lesion is what it is least sure of. On a
-logarithmic grey map a lesion adds the same to what is shown and to what is true, grain and all. So each clip is seen
-twice, with and without discs, and the difference of the two results should be the discs, whole.
+A denoiser that minimises its error shrinks what it is unsure of. On a logarithmic grey map a lesion adds the same to
+what is shown and to what is true, grain and all. So each clip is seen twice, with and without discs, and the difference
+of the two results should be the discs, whole. They are as faint as can just be seen for their size, and up to three
+times that: of what is fainter still, grain of the same size could not be told apart, and it would have to stay as well.
 """
 
 from __future__ import annotations
@@ -13,21 +14,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-FAINTEST, STRONGEST = 0.015, 0.16  # of full scale
+VISIBLE = {"ultrasound": 0.57, "fluoroscopy": 0.07}  # of full scale, for a radius of one pixel: four times its grain
+FAINTEST, STRONGEST = 0.015, 0.3  # of full scale
 SMALLEST, LARGEST = 3.0, 22.0  # radius in pixels
 FASTEST = 1.5  # pixels a frame
 MOST = 2
-KEPT = 0.15  # what a disc that is lost altogether adds to the loss
+KEPT = 0.1  # what a disc that is lost altogether adds to the loss
 
 
-def with_discs(shown: Tensor, true: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def with_discs(shown: Tensor, true: Tensor, task: str, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """The same clips [n, frames, h, w] with some discs in each, where there is a picture at all."""
-    added = torch.stack([_discs(shown.shape[1:], rng) for _ in range(len(shown))]).to(shown.device)
+    added = torch.stack([_discs(shown.shape[1:], VISIBLE[task], rng) for _ in range(len(shown))]).to(shown.device)
     added = added * (true > 0.01)
     return (shown + added).clamp(0, 1), (true + added).clamp(0, 1)
 
 
-def _discs(shape: torch.Size, rng: np.random.Generator) -> Tensor:
+def _discs(shape: torch.Size, visible: float, rng: np.random.Generator) -> Tensor:
     """One clip's discs: [frames, h, w]."""
     frames, height, width = shape
     time = torch.arange(frames, dtype=torch.float32)[:, None, None]
@@ -36,7 +38,7 @@ def _discs(shape: torch.Size, rng: np.random.Generator) -> Tensor:
     total = torch.zeros(frames, height, width)
     for _ in range(int(rng.integers(1, MOST + 1))):
         radius = math.exp(rng.uniform(math.log(SMALLEST), math.log(LARGEST)))
-        change = math.exp(rng.uniform(math.log(FAINTEST), math.log(STRONGEST))) * float(rng.choice((-1, 1)))
+        change = min(STRONGEST, max(FAINTEST, visible / radius * float(rng.uniform(1, 3)))) * float(rng.choice((-1, 1)))
         down, across = (float(v) for v in rng.uniform(-FASTEST, FASTEST, 2) * float(rng.choice((0, 1))))
         y, x = float(rng.uniform(0, height)), float(rng.uniform(0, width))
         away = torch.hypot(row - y - down * time, column - x - across * time)

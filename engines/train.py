@@ -34,6 +34,7 @@ from engines.recipes import RECIPES, Recipe
 
 HOME = Path(__file__).parent
 SAVE_EVERY_S = 60
+LISTENS = (0.5, 0.7)  # of the whole time: when the answer to discs begins to count, and when it does in full
 LEARN = 0.05  # of the whole time: the rate climbs, then falls as a cosine
 VALIDATION = 24  # clips of the bank that are never trained on: for the learning curve only
 
@@ -96,13 +97,21 @@ class Training:
         if isinstance(self.net, Upscale):
             half = len(true) // 2  # clean structure, and pictures as they are, whose grain must stay what it is
             return upscale_loss(self.net, torch.cat((true[:half], shown[half:])))
-        return clip_loss(self.net, shown, true, ahead, self.recipe.clip)
+        return clip_loss(self.net, shown, true, slice(ahead, ahead + self.recipe.clip), self.listening)
 
     def _set_rate(self) -> None:
         part = min(1.0, self.at.seconds / self.budget)
         rate = part / LEARN if part < LEARN else 0.5 + 0.5 * math.cos(math.pi * (part - LEARN) / (1 - LEARN))
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate * max(0.01, rate)
+
+    @property
+    def listening(self) -> float:
+        """The weight of the answer to discs. It comes in when the net has learnt to calm grain at all: passing everything
+        on as it came answers perfectly, and a young net would stay there.
+        """
+        part = self.at.seconds / self.budget
+        return min(1.0, max(0.0, (part - LISTENS[0]) / (LISTENS[1] - LISTENS[0])))
 
     @property
     def rate(self) -> float:
@@ -126,7 +135,7 @@ class Training:
         )
         if not recurrent:
             return shown, true
-        more = with_discs(shown, true, rng)
+        more = with_discs(shown, true, self.recipe.task, rng)
         return torch.cat((shown, more[0])), torch.cat((true, more[1]))
 
     def _clip(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -201,24 +210,24 @@ class Training:
         self.at = Progressed(**state["at"])
 
 
-def clip_loss(net: Clarity, shown: Tensor, true: Tensor, ahead: int, length: int) -> Tensor:
-    """Over a batch of clips [n, frames, h, w]: `ahead` only bring the state up, `length` more are learnt from.
+def clip_loss(net: Clarity, shown: Tensor, true: Tensor, learnt: slice, listening: float) -> Tensor:
+    """Over a batch of clips [n, frames, h, w]: frames before those to learn from only bring the state up.
 
-    The second half of the batch is the first with faint discs in it.
+    The second half of the batch is the first with discs in it; `listening` is the weight of the answer to them.
     """
     state, frames = None, shown.unbind(1)
     with torch.no_grad():
-        for frame in frames[:ahead]:
+        for frame in frames[: learnt.start]:
             state = net(frame[:, None], state)[1]
     total, before = shown.new_zeros(()), None
-    for number in range(ahead, ahead + length):
+    for number in range(learnt.start, learnt.stop):
         picture, state = net(frames[number][:, None], state)
         truth = true[:, number, None]
-        total = total + frame_loss(picture, truth) + answer_loss(picture, truth)
+        total = total + frame_loss(picture, truth) + listening * answer_loss(picture, truth)
         if before is not None:
             total = total + steadiness(picture, before, truth, true[:, number - 1, None])
         before = picture
-    return total / length
+    return total / (learnt.stop - learnt.start)
 
 
 def upscale_loss(net: Upscale, true: Tensor) -> Tensor:

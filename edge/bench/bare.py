@@ -21,11 +21,13 @@ from openvino.preprocess import PrePostProcessor
 BUFFER_BYTES = 4 << 20
 
 
-def compiled(path: Path, width: int, height: int, bits: int, states: list[str]) -> ov.CompiledModel:
+def compiled(path: Path, width: int, height: int, bits: int) -> ov.CompiledModel:
     core = ov.Core()
     model = core.read_model(path)
     sizes: dict[Any, Any] = {"frame": [1, 1, height, width]}
-    sizes |= {f"{name}_in": [1, 16, height // 4, width // 4] for name in states}
+    for port in model.inputs:  # recurrent state, on blocks of 4x4 pixels
+        if port.any_name.endswith("_in") and port.partial_shape.is_dynamic:
+            sizes[port.any_name] = [1, port.partial_shape[1].get_length(), height // 4, width // 4]
     model.reshape(sizes)
     integer = ov.Type.u8 if bits == 8 else ov.Type.u16
     steps = PrePostProcessor(model)
@@ -42,12 +44,19 @@ def compiled(path: Path, width: int, height: int, bits: int, states: list[str]) 
 def main() -> None:
     address_in, address_out, model = sys.argv[1:4]
     width, height, bits = (int(text) for text in sys.argv[4:7])
-    request = compiled(Path(model), width, height, bits, ["previous"]).create_infer_request()
+    net = compiled(Path(model), width, height, bits)
+    request = net.create_infer_request()
     request.set_tensor("full_scale", ov.Tensor(np.array((1 << bits) - 1, np.float32)))
     request.set_tensor("strength", ov.Tensor(np.array(0.8, np.float32)))
     enhanced = np.zeros((1, 1, height, width), np.uint8 if bits == 8 else np.uint16)
     request.set_tensor("enhanced", ov.Tensor(enhanced, shared_memory=True))
-    states = [ov.Tensor(np.zeros((1, 16, height // 4, width // 4), np.float32)) for _ in range(2)]
+    states = {
+        port.any_name.removesuffix("_in"): [ov.Tensor(port.element_type, port.shape) for _ in range(2)]
+        for port in net.inputs
+        if port.any_name.endswith("_in")
+    }
+    for pair in states.values():
+        pair[0].data[...] = 0
     context = zmq.Context()
     inbound, outbound = context.socket(zmq.PULL), context.socket(zmq.PUB)
     for sock, address in ((inbound, address_in), (outbound, address_out)):
@@ -59,11 +68,12 @@ def main() -> None:
         header, payload = inbound.recv_multipart(copy=False)
         pixels = np.frombuffer(payload.buffer, enhanced.dtype).reshape(enhanced.shape)
         request.set_tensor("frame", ov.Tensor(pixels, shared_memory=True))
-        request.set_tensor("previous_in", states[0])
-        request.set_tensor("previous_out", states[1])
+        for name, pair in states.items():
+            request.set_tensor(f"{name}_in", pair[0])
+            request.set_tensor(f"{name}_out", pair[1])
+            pair.reverse()
         request.infer()
         engine_ns = int(request.latency * 1e6)  # the runtime's own figure, as in the daemon
-        states.reverse()
         outbound.send_multipart([b"bare", header.bytes, struct.pack("<Q", engine_ns), enhanced.data])
 
 
