@@ -159,7 +159,7 @@ def bench(
     fps: Annotated[float, typer.Option(min=1, max=1000, help="Frames a second, each stream.")] = 30.0,
     depth: Annotated[int, typer.Option(help="Bits a sample: 8, or 10 to 16.")] = 8,
     streams: Annotated[int, typer.Option(min=1, max=8, help="Streams at once.")] = 1,
-    engine: Annotated[str, typer.Option(help="Engine family.")] = "handbuilt",
+    engine: Annotated[str, typer.Option(help="Engine family; the shipped one for such frames otherwise.")] = "",
     seconds: Annotated[float, typer.Option(min=3, help="Measured time for the daemon.")] = 60.0,
     rounds: Annotated[int, typer.Option(min=1, help="Turns between daemon and bare script.")] = 3,
     transport: Annotated[str, typer.Option(help="ipc or tcp.")] = "ipc",

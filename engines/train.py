@@ -107,8 +107,8 @@ class Training:
 
     @property
     def listening(self) -> float:
-        """The weight of the answer to discs. It comes in when the net has learnt to calm grain at all: passing everything
-        on as it came answers perfectly, and a young net would stay there.
+        """The weight of the answer to discs. It comes in when the net has learnt to calm grain: passing everything on
+        as it came answers perfectly, and a young net would stay there.
         """
         part = self.at.seconds / self.budget
         return min(1.0, max(0.0, (part - LISTENS[0]) / (LISTENS[1] - LISTENS[0])))

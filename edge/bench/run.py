@@ -22,6 +22,7 @@ from edge.bench.measure import STAGES, BareEye, DaemonEye, Eye, Seen, watching
 from edge.bench.sender import Job
 from edge.catalog import open_catalog
 from edge.client import Control
+from edge.config import Engines
 from edge.errors import ConfigError, SourceUnavailable
 from edge.health import percentiles
 from edge.supervisor import own_command
@@ -38,10 +39,18 @@ class Options(msgspec.Struct, frozen=True):
     bits: int = 8
     streams: int = 1
     seconds: float = 60.0
-    engine: str = "handbuilt"
+    engine: str = ""  # a family; none: the one that is shipped for such frames
     transport: str = "ipc"
     rounds: int = 3
     deadline_ms: float = 33.0
+
+    @property
+    def modality(self) -> str:
+        return "ultrasound" if self.bits == 8 else "fluoroscopy"
+
+    @property
+    def family(self) -> str:
+        return self.engine or getattr(Engines(), self.modality)
 
     @property
     def with_bare(self) -> bool:
@@ -269,8 +278,7 @@ def _daemon(options: Options, at: Addresses, home: Path) -> Generator[psutil.Pro
 deadline_ms = {options.deadline_ms}
 max_age_ms = {max(100.0, options.deadline_ms)}
 [engines]
-ultrasound = "{options.engine}"
-fluoroscopy = "{options.engine}"
+{options.modality} = "{options.family}"
 [sockets]
 pictures = "{at.pictures}"
 control = "{at.control}"
@@ -290,9 +298,9 @@ bind = "{at.frames}"
 
 @contextlib.contextmanager
 def _bare(options: Options, at: Addresses) -> Generator[None]:
-    family = open_catalog([]).family(options.engine, "ultrasound" if options.bits == 8 else "fluoroscopy")
+    family = open_catalog([]).family(options.family, options.modality)
     if "large" not in family:
-        raise ConfigError(f'no engine "{options.engine}" of size large for the bare script')
+        raise ConfigError(f'no engine "{options.family}" of size large for the bare script')
     size = [str(options.width), str(options.height), str(options.bits)]
     model = str(family["large"].model_path)
     command = [sys.executable, "-m", "edge.bench.bare", at.bare_in, at.bare_out, model, *size]
