@@ -75,9 +75,11 @@ class _Drawing:
     def quantised(self, x: str, quantiser: Quantiser, name: str) -> str:
         return self.graph.quantised(x, float(quantiser.limit), name) if self.int8 else x
 
+    def enter(self, x: str) -> str:
+        return self.quantised(x, self.net.trunk.enter, "input")
+
     def trunk(self, x: str) -> str:
         trunk = self.net.trunk
-        x = self.quantised(x, trunk.enter, "input")
         for number, (layer, limit) in enumerate(zip(trunk.layers, trunk.limits, strict=True)):
             assert isinstance(layer, Convolution)
             assert isinstance(limit, Quantiser)
@@ -105,12 +107,16 @@ class _Drawing:
         news = self.op("Mul", [self.op("Sub", [x, "previous_in"], "step"), "started_in"], "news")
         centred = self.op("Sub", [x, "centre"], "centred")
         doubled = self.op("Mul", [news, self.constant("two", 2)], "doubled")
-        found = self.trunk(self.op("Concat", [centred, doubled, "hidden_in"], "seen", axis=1))
+        seen = self.enter(self.op("Concat", [centred, doubled, "hidden_in"], "seen", axis=1))
+        found = self.trunk(seen)
         residual = self.convolution(found, net.residual, "residual")
+        calm = self.op("Sigmoid", [self.convolution(found, net.calm, "calm")], "calm")
+        grain = self.op("Mul", [self.convolution(seen, net.detail, "detail"), calm], "grain")
         gain = self.op("Sigmoid", [self.convolution(found, net.gain, "gain")], "gain")
         hidden = self.convolution(found, net.features, "features")
         self.op("Min", [self.op("Max", [hidden, "nothing"], "hidden_floor"), self.constant("top", TOP)], "hidden_out")
-        moved = self.op("Mul", [self.op("Add", [news, residual], "wanted"), gain], "moved")
+        wanted = self.op("Sub", [self.op("Add", [news, residual], "corrected"), grain], "wanted")
+        moved = self.op("Mul", [wanted, gain], "moved")
         result = self.op("Add", [self.op("Sub", [x, news], "previous"), moved], "result")
         one = self.constant("one", 1)
         self.op("Min", [self.op("Max", [result, "nothing"], "result_floor"), one], "previous_out")
@@ -121,7 +127,7 @@ class _Drawing:
     def upscale(self, net: Upscale) -> None:
         level = self.level()
         x = self.op("SpaceToDepth", [level], "x", blocksize=2)
-        found = self.trunk(self.op("Sub", [x, "centre"], "seen"))
+        found = self.trunk(self.enter(self.op("Sub", [x, "centre"], "seen")))
         residual = self.convolution(found, net.residual, "residual")
         # The bicubic picture from 2x2 blocks and their neighbours; a rim of the edge's own pixels around it.
         rim = self.graph.constant("rim", np.array([0, 0, 2, 2, 0, 0, 2, 2], np.int64))

@@ -1,13 +1,16 @@
 """The nets, as they are trained. Their ONNX twins are drawn by `engines/export.py` from the same parameters.
 
 All work on 4x4 blocks of pixels (2x2 for super-resolution) folded into channels: plain 3x3 convolutions on a picture of
-a sixteenth of the pixels are what INT8 hardware runs best. Two ideas carry the rest:
+a sixteenth of the pixels are what INT8 hardware runs best. Three ideas carry the rest:
 
 - *Levels that fit.* A picture enters as `level - 128/255`, quantised in steps of 1/255: every 8-bit level is exactly
   one INT8 value, so nothing of the input is lost and no convolution need stay in float. The residual is added in float.
-- *A learned average.* Beside a clean residual r the net gives, for each pixel, how far to move from the previous result
-  towards the new one: y = previous + gain * (x + r - previous). A still pixel is averaged over many frames, a moving
-  one takes the new frame at once, and the average itself is kept in float.
+- *Detail by consent.* A linear filter gives a calm picture; what it takes away is the detail. For each pixel the net
+  says how much of the detail is grain. It need not rebuild a picture pixel by pixel in order to clean it, and what is
+  larger than the filter, a faint lesion, comes through whole unless the net takes it away on purpose.
+- *A learned average.* For each pixel the net gives how far to move from the previous result towards the new one:
+  y = previous + gain * (new - previous). A still pixel is averaged over many frames, a moving one takes the new frame
+  at once, and the average itself is kept in float.
 
 `Quantiser`s are idle while a net is trained in float. `calibration/quantize.py` gives them limits and turns them on.
 """
@@ -85,7 +88,7 @@ class Trunk(nn.Module):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # type: ignore[union-attr]
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.enter(x)
+        """From a picture that has passed `enter`."""
         for layer, limit in zip(self.layers, self.limits, strict=True):
             x = limit(functional.relu(layer(x)))
         return x
@@ -98,10 +101,12 @@ class Clarity(nn.Module):
         super().__init__()
         self.hidden = recipe.hidden
         self.trunk = Trunk(2 * PIXELS + recipe.hidden, recipe.channels, recipe.middle)
+        self.detail = Convolution(2 * PIXELS + recipe.hidden, PIXELS)  # linear: a pixel less its surroundings
         self.residual = _head(recipe.channels, PIXELS)
+        self.calm = _head(recipe.channels, PIXELS)
         self.gain = _head(recipe.channels, PIXELS)
         self.features = _head(recipe.channels, recipe.hidden)
-        nn.init.constant_(self.gain.bias, 1.0)  # type: ignore[arg-type]  # at first more of the new than of the old
+        _as_high_pass(self.detail)
 
     def forward(self, level: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """One frame [n, 1, h, w], levels 0..1, and what it leaves for the next."""
@@ -111,9 +116,11 @@ class Clarity(nn.Module):
             hidden = x.new_zeros(len(x), self.hidden, *x.shape[2:])
         else:
             news, hidden = x - state[0], state[1]
-        found = self.trunk(torch.cat((x - CENTRE, 2 * news, hidden), 1))
+        seen = self.trunk.enter(torch.cat((x - CENTRE, 2 * news, hidden), 1))
+        found = self.trunk(seen)
+        grain = self.detail(seen).float() * torch.sigmoid(self.calm(found).float())
         gain = torch.sigmoid(self.gain(found).float())
-        moved = (news + self.residual(found).float()) * gain
+        moved = (news + self.residual(found).float() - grain) * gain
         result = (x - news + moved).clamp(0, 1)
         features = self.features(found).float().clamp(0, TOP)
         return functional.pixel_shuffle(result, BLOCK), (result, features)
@@ -131,7 +138,7 @@ class Upscale(nn.Module):
         self.residual = _head(recipe.channels, PIXELS)
 
     def forward(self, level: Tensor) -> Tensor:
-        found = self.trunk(functional.pixel_unshuffle(level, 2) - CENTRE)
+        found = self.trunk(self.trunk.enter(functional.pixel_unshuffle(level, 2) - CENTRE))
         grown = functional.interpolate(level, scale_factor=2, mode="bicubic", align_corners=False)
         return grown + functional.pixel_shuffle(self.residual(found).float(), BLOCK)
 
@@ -157,6 +164,19 @@ def _head(channels: int, outputs: int) -> Convolution:
     nn.init.normal_(head.weight, std=1e-3)
     nn.init.zeros_(head.bias)  # type: ignore[arg-type]
     return head
+
+
+def _as_high_pass(layer: Convolution, sigma: float = 1.6) -> None:
+    """Each pixel of the current picture less a Gaussian mean around it, over blocks and their neighbours."""
+    offset = torch.arange(-BLOCK, 2 * BLOCK, dtype=torch.float32)
+    line = torch.stack([torch.exp(-0.5 * ((offset - at) / sigma) ** 2) for at in range(BLOCK)])
+    line /= line.sum(1, keepdim=True)
+    mean = torch.einsum("ya,xb->yxab", line, line).view(PIXELS, 3, BLOCK, 3, BLOCK)
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.weight[:, :PIXELS] = -mean.permute(0, 2, 4, 1, 3).reshape(PIXELS, PIXELS, 3, 3)
+        layer.weight[:, :PIXELS, 1, 1] += torch.eye(PIXELS)
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
 def _weights(net: nn.Module) -> int:
