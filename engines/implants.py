@@ -1,9 +1,12 @@
-"""Discs put into clips, so that a net learns to pass lesions on: the loss looks at its answer to them.
+"""Discs and wires put into clips, so that a net learns to pass them on: the loss looks at its answer to them.
 
 A denoiser that minimises its error shrinks what it is unsure of. On a logarithmic grey map a lesion adds the same to
 what is shown and to what is true, grain and all. So each clip is seen twice, with and without discs, and the difference
 of the two results should be the discs, whole. They are as faint as can just be seen for their size, and up to three
 times that: of what is fainter still, grain of the same size could not be told apart, and it would have to stay as well.
+
+A wire sweeps across some clips, several pixels a frame. Where it was a moment ago there must be no answer at all: that
+would be its ghost.
 """
 
 from __future__ import annotations
@@ -18,19 +21,22 @@ VISIBLE = {"ultrasound": 0.57, "fluoroscopy": 0.07}  # of full scale, for a radi
 FAINTEST, STRONGEST = 0.015, 0.3  # of full scale
 SMALLEST, LARGEST = 3.0, 22.0  # radius in pixels
 FASTEST = 1.5  # pixels a frame
+WIRES = 0.5  # of the clips have one
+WIRE_SPEED, WIRE_HALF, WIRE_DEPTH = (1.5, 14.0), (0.6, 2.0), (0.05, 0.35)  # pixels a frame, pixels, of full scale
 MOST = 2
+GHOST = 0.1  # what a ghost as strong as the wire adds to the loss
 KEPT = 0.1  # what a disc that is lost altogether adds to the loss
 
 
-def with_discs(shown: Tensor, true: Tensor, task: str, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """The same clips [n, frames, h, w] with some discs in each, where there is a picture at all."""
-    added = torch.stack([_discs(shown.shape[1:], VISIBLE[task], rng) for _ in range(len(shown))]).to(shown.device)
+def with_implants(shown: Tensor, true: Tensor, task: str, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """The same clips [n, frames, h, w] with something in each, where there is a picture at all."""
+    added = torch.stack([_implants(shown.shape[1:], VISIBLE[task], rng) for _ in range(len(shown))]).to(shown.device)
     added = added * (true > 0.01)
     return (shown + added).clamp(0, 1), (true + added).clamp(0, 1)
 
 
-def _discs(shape: torch.Size, visible: float, rng: np.random.Generator) -> Tensor:
-    """One clip's discs: [frames, h, w]."""
+def _implants(shape: torch.Size, visible: float, rng: np.random.Generator) -> Tensor:
+    """One clip's discs, and perhaps a wire: [frames, h, w]."""
     frames, height, width = shape
     time = torch.arange(frames, dtype=torch.float32)[:, None, None]
     row = torch.arange(height, dtype=torch.float32)[None, :, None]
@@ -43,7 +49,29 @@ def _discs(shape: torch.Size, visible: float, rng: np.random.Generator) -> Tenso
         y, x = float(rng.uniform(0, height)), float(rng.uniform(0, width))
         away = torch.hypot(row - y - down * time, column - x - across * time)
         total += change * (0.5 + (radius - away) / max(1.0, 0.25 * radius)).clamp(0, 1)
-    return total
+    return total + _wire(shape, rng) if rng.random() < WIRES else total
+
+
+def _wire(shape: torch.Size, rng: np.random.Generator) -> Tensor:
+    """A straight dark line that sweeps across its own direction, and comes in again on the other side."""
+    frames, height, width = shape
+    angle = float(rng.uniform(0, math.pi))
+    row, column = torch.arange(height, dtype=torch.float32)[:, None], torch.arange(width, dtype=torch.float32)
+    along = row * math.sin(angle) + column * math.cos(angle)
+    reach = float(along.max() - along.min())
+    speed, half = float(rng.uniform(*WIRE_SPEED)) * float(rng.choice((-1, 1))), float(rng.uniform(*WIRE_HALF))
+    at = float(along.min()) + (float(rng.uniform(0, reach)) + speed * torch.arange(frames)) % reach
+    away = (along[None] - at[:, None, None]).abs()
+    return -float(rng.uniform(*WIRE_DEPTH)) * (half + 0.5 - away).clamp(0, 1)
+
+
+def ghost_loss(pictures: Tensor, truths: Tensor, before: Tensor) -> Tensor:
+    """What is left of the implants where they were a frame ago and are no longer, against what they were there."""
+    half = len(pictures) // 2
+    was, now = before[half:] - before[:half], truths[half:] - truths[:half]
+    left = (was.abs() > FAINTEST) & (now.abs() < 0.1 * FAINTEST)
+    ghost = ((pictures[half:] - pictures[:half]) * left).abs().sum()
+    return GHOST * ghost / (was * left).abs().sum().clamp_min(1.0)
 
 
 def answer_loss(pictures: Tensor, truths: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from torch.nn import functional
 from engines import export, nets
 from engines.bank import FRAMES, Bank, fingerprint, open_bank
 from engines.curve import draw_curve
-from engines.implants import answer_loss, with_discs
+from engines.implants import answer_loss, ghost_loss, with_implants
 from engines.losses import edges, frame_loss, near, steadiness
 from engines.nets import Clarity, Upscale
 from engines.recipes import RECIPES, Recipe
@@ -135,7 +135,7 @@ class Training:
         )
         if not recurrent:
             return shown, true
-        more = with_discs(shown, true, self.recipe.task, rng)
+        more = with_implants(shown, true, self.recipe.task, rng)
         return torch.cat((shown, more[0])), torch.cat((true, more[1]))
 
     def _clip(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -226,6 +226,7 @@ def clip_loss(net: Clarity, shown: Tensor, true: Tensor, learnt: slice, listenin
         total = total + frame_loss(picture, truth) + listening * answer_loss(picture, truth)
         if before is not None:
             total = total + steadiness(picture, before, truth, true[:, number - 1, None])
+            total = total + listening * ghost_loss(picture, truth, true[:, number - 1, None])
         before = picture
     return total / (learnt.stop - learnt.start)
 

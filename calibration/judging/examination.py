@@ -1,0 +1,215 @@
+"""All measures for the engines of one kind, on the same films: the sizes of a family share pictures and peers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from calibration.judging import contrast, enlarging, fidelity, general, lasting, observer, passing, timing
+from calibration.judging.clips import Field
+from calibration.judging.contestants import (
+    INPUT,
+    SLOW,
+    Contestant,
+    EngineTreatment,
+    Kind,
+    kind_of,
+    of_engine,
+    of_peers,
+    unprocessed,
+)
+from calibration.judging.figures import Comparison, Detection, Found, Group, Judged, Recovered, Time
+from calibration.judging.plan import Plan
+from calibration.measures import Invented, lead
+from edge.backends.openvino_cpu import OpenVinoCpu
+from edge.catalog import Engine, read_engine
+
+Scores = dict[str, float]  # contestant -> figure
+Tell = Callable[[str], None]
+
+
+@dataclass(eq=False)
+class Evidence:
+    """What was measured, before it is sorted by engine."""
+
+    rows: list[general.Row]
+    scores: dict[str, Scores]  # measure -> contestant -> figure
+    sightings: list[observer.Sighting]
+    kept: fidelity.Kept
+    invented: dict[str, Invented]
+    artefacts: dict[str, Scores]
+    drift: Scores
+
+
+def by_kind(folders: list[Path]) -> dict[Kind, list[Engine]]:
+    """Engines sorted by the scenes they are judged on."""
+    found: dict[Kind, list[Engine]] = {}
+    for folder in folders:
+        engine = read_engine(folder)
+        found.setdefault(kind_of(engine), []).append(engine)
+    return found
+
+
+def take_part(kind: Kind, engines: list[Engine], plan: Plan, threads: int) -> Field:
+    backend = OpenVinoCpu(threads)
+    ours = [contestant for engine in engines for contestant in of_engine(engine, backend)]
+    return Field([unprocessed(kind), *ours, *of_peers(kind, plan.peers, plan.only)], enlarges=kind == "superres")
+
+
+def examine(kind: Kind, engines: list[Engine], plan: Plan, threads: int, tell: Tell) -> list[Judged]:
+    """Everything but the times, which need the machine to themselves."""
+    cv2.setNumThreads(threads)
+    field = take_part(kind, engines, plan, threads)
+    evidence = _gather(field, kind, plan, tell)
+    tell("strength 0, outside the region")
+    return [_judged(engine, kind, plan, field, evidence, threads) for engine in engines]
+
+
+def _gather(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
+    tell("likeness to the truth")
+    rows = general.examine(field, kind, plan)
+    scores = {measure: general.means(rows, measure) for measure in ("psnr_db", "ssim", "edges", "flicker")}
+    scores["flicker"] = {who: 100.0 * value for who, value in scores["flicker"].items()}
+    tell("contrast and wires")
+    scores |= contrast.examine(field, kind, plan)
+    tell("detectability of lesions")
+    kept = fidelity.Kept()
+    sightings = observer.examine(field, kind, plan, kept.listen)
+    scores["cho"] = observer.mean_d_prime(observer.main_conditions(kind, sightings))
+    tell("invented structures")
+    invented = fidelity.search(field, kind, plan)
+    tell("ghosts")
+    passed = passing.examine(field, kind, plan)
+    scores["ghost_percent"] = {who: each.ghost_percent for who, each in passed.items()}
+    if kind == "fluoroscopy":
+        scores["moving_wire"] = {who: each.width_ratio for who, each in passed.items()}
+    if kind == "superres":
+        scores["overshoot_percent"] = enlarging.overshoots_percent(field, plan.enlarging_scenes)
+    tell("artefacts")
+    artefacts = passing.artefacts(field, kind, plan)
+    tell("drift")
+    return Evidence(rows, scores, sightings, kept, invented, artefacts, lasting.drift(field, kind, plan))
+
+
+def add_times(judged: list[Judged], engines: list[Engine], plan: Plan, threads: int) -> None:
+    """Alone on the machine: milliseconds a frame of everyone, in turn."""
+    cv2.setNumThreads(threads)
+    kind: Kind = judged[0].kind
+    taking_part = take_part(kind, engines, dataclasses.replace(plan, peers=0, only=()), threads)
+    taking_part.contestants = [
+        who for who in taking_part.contestants if who.role != "peer" or who.name in judged[0].measures["psnr_db"].peers
+    ]
+    costs = timing.examine(taking_part, kind, plan)
+    for each in judged:
+        each.times = {who: Time(cost.median_ms, cost.p90_ms, cost.runs) for who, cost in costs.items()}
+
+
+def _judged(engine: Engine, kind: Kind, plan: Plan, field: Field, evidence: Evidence, threads: int) -> Judged:
+    name = engine.manifest.name
+    peers = [who.key for who in field.contestants if who.role == "peer"]
+    own = next(who for who in field.contestants if who.role == "engine" and who.name == name)
+    groups = general.strata(evidence.rows, name)
+    return Judged(
+        engine=name,
+        kind=kind,
+        size=engine.manifest.size,
+        sha256=engine.manifest.sha256,
+        quick=plan.quick,
+        kmac_per_px=engine.manifest.kmac_per_px,
+        measures={measure: _compared(name, scores, peers) for measure, scores in evidence.scores.items()},
+        detections=_detections(name, peers, evidence.sightings),
+        recovered=_recovered(name, evidence.kept),
+        invented=_found(evidence.invented.get(name, Invented())),
+        artefacts={what: _compared(name, scores, peers) for what, scores in evidence.artefacts.items()},
+        drift_db=evidence.drift.get(name, math.nan),
+        drift_frames=plan.drift_frames,
+        strength_nought_exact=_exact_at_nought(engine, own, field, kind, threads),
+        outside_unchanged=lasting.outside_unchanged(field, own, kind),
+        strata={
+            what: Group(g.scenes, g.psnr_db, g.psnr_input_db, g.gain_db, g.ssim, g.edges) for what, g in groups.items()
+        },
+        worst_stratum=general.worst(groups),
+        notes=_notes(plan, peers),
+    )
+
+
+def _compared(name: str, scores: Scores, peers: list[str]) -> Comparison:
+    return Comparison(
+        engine=scores.get(name, math.nan),
+        float_twin=scores.get(f"{name} (float)"),
+        input=scores.get(INPUT),
+        peers={peer: scores[peer] for peer in peers if peer in scores},
+    )
+
+
+def _exact_at_nought(engine: Engine, own: Contestant, field: Field, kind: Kind, threads: int) -> bool:
+    """With a session of its own: strength is set where a treatment is made."""
+    bits = 12 if kind == "fluoroscopy" else 8
+    if kind == "superres":
+        return lasting.strength_nought(field.treatment(own, bits), kind)
+    return lasting.strength_nought(EngineTreatment(engine, bits, OpenVinoCpu(threads), strength=0.0), kind)
+
+
+def _detections(name: str, peers: list[str], sightings: list[observer.Sighting]) -> list[Detection]:
+    return [_detection(name, peers, sighting, sightings) for sighting in sightings]
+
+
+def _detection(name: str, peers: list[str], sighting: observer.Sighting, others: list[observer.Sighting]) -> Detection:
+    primes = {who: found.d_prime for who, found in sighting.found.items()}
+    condition = sighting.condition
+    over_input = sighting.lead_over_input(name) if name in sighting.found else (None, 0.0)
+    over_full = _over_full_dose(name, sighting, others)
+    return Detection(
+        condition.words, condition.dose, condition.moves, sighting.radius_mm,
+        samples={who: count for who, count in sighting.samples.items() if who in (name, INPUT, *peers)},
+        d_prime=_compared(name, primes, peers),
+        lead_over_input=over_input[0], lead_stderr=over_input[1],
+        lead_over_full_dose=over_full[0], full_dose_stderr=over_full[1],
+    )  # fmt: skip
+
+
+def _over_full_dose(
+    name: str, sighting: observer.Sighting, others: list[observer.Sighting]
+) -> tuple[float | None, float]:
+    """The engine at a quarter of the dose against the unprocessed picture at all of it: the same seeds, so paired."""
+    here = sighting.condition
+    if here.kind != "fluoroscopy" or here.dose != observer.QUARTER or not here.moves or name not in sighting.found:
+        return None, 0.0
+    for other in others:
+        there = other.condition
+        same = there.moves == here.moves and there.dose == observer.FULL_DOSE
+        if same and other.radius_mm == sighting.radius_mm:
+            return lead(sighting.found[name], other.found[INPUT])
+    return None, 0.0
+
+
+def _recovered(name: str, kept: fidelity.Kept) -> list[Recovered]:
+    given = {(row.condition, row.lesion): row.value for row in kept.of(INPUT)}
+    return [
+        Recovered(row.condition, row.lesion, row.count, row.value, row.stderr, given[row.condition, row.lesion])
+        for row in sorted(kept.of(name), key=lambda row: (row.condition, row.lesion))
+    ]
+
+
+def _found(counts: Invented) -> Found:
+    return Found(
+        counts.frames, counts.treated, counts.given, counts.unsupported, counts.per_1000, counts.stderr_per_1000
+    )
+
+
+def _notes(plan: Plan, peers: list[str]) -> list[str]:
+    notes: list[str] = []
+    if plan.quick:
+        notes.append(
+            "A quick run: few scenes, wide intervals. It refuses only what it can be sure of and vouches for nothing."
+        )
+        notes.append(f"Peers in this run: {', '.join(peers)}, the best in tuning.")
+    slow = sorted(SLOW & set(peers))
+    if slow and plan.thin > 1:
+        notes.append(f"Slow peers were shown one lesion in {plan.thin}: {', '.join(slow)}.")
+    return notes

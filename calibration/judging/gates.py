@@ -1,0 +1,229 @@
+"""What an engine must show. One table; each rule is pure and says where its bar comes from.
+
+Gates are about safety: an engine that misses one is refused by the catalogue. Targets are about merit: one that is
+missed is said, and the engine may still be shipped.
+
+How intervals are used
+    A quick run looks at few lesions. It refuses only what it can be sure of: a figure counts against an engine when
+    even the favourable end of its 95 % interval misses the bar. A full run holds the figure itself to the bar. So a
+    quick run never vouches for an engine; it finds broken ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from calibration.judging.contestants import KINDS, Kind
+from calibration.judging.figures import Detection, Judged, Recovered, percent_of_float
+from calibration.judging.observer import SURE
+
+# --- bars. Kept at the purpose's own words: lesions kept within a tenth, none invented, nothing lost by INT8.
+RECOVERY_LEAST, RECOVERY_MOST = 0.9, 1.1  # contrast shown over true contrast
+INT8_LOST_DB, INT8_LOST_GCNR, INT8_LOST_CHO = 0.2, 0.01, 3.0  # against float: dB, gCNR, per cent of d'
+DRIFT_DB = 0.05  # the last frames of a long film against all of it
+GHOST = 2.0  # per cent of the contrast of what has passed
+# --- targets
+PSNR_LEAD_DB: dict[Kind, float] = {"ultrasound": 3.0, "fluoroscopy": 2.0, "superres": 1.0}  # over the best peer
+GCNR_LEAD = 0.05  # over the best peer, ultrasound
+SPECKLE_TIMES = 2.0  # the input's speckle SNR
+WIRE_TIMES = 1.1  # the input's wire width
+OVERSHOOT = 3.0  # per cent of a step, super-resolution
+PEER_TIME = 0.1  # of the best peer's time
+MS: dict[str, float] = {"large": 12.0, "medium": 7.0, "small": 3.5}  # at 640x480 on two cores
+INT8_SPEED = 1.4  # times faster than float
+KMAC: dict[str, float] = {"large": 25.0, "medium": 12.0, "small": 5.0}  # per pixel
+KMAC_SUPERRES = 15.0  # per output pixel
+
+
+@dataclass(frozen=True)
+class Rule:
+    name: str
+    words: str  # for a reader: what was asked
+    met: Callable[[Judged], bool]
+    measured: Callable[[Judged], str]  # for a reader: what was found
+    kinds: tuple[Kind, ...] = KINDS
+
+
+def verdicts(judged: Judged, rules: tuple[Rule, ...]) -> dict[str, bool]:
+    return {rule.name: bool(rule.met(judged)) for rule in rules if judged.kind in rule.kinds}
+
+
+def shortfalls(judged: Judged) -> dict[str, str]:
+    """Target -> what was asked and what was found, of those that were missed."""
+    return {
+        rule.name: f"{rule.words}; found: {rule.measured(judged)}"
+        for rule in TARGETS
+        if not judged.targets.get(rule.name, True)
+    }
+
+
+def decide(judged: Judged) -> None:
+    """Put the verdicts beside the figures."""
+    judged.gates = verdicts(judged, GATES)
+    judged.targets = verdicts(judged, TARGETS)
+
+
+# ------------------------------------------------ safety
+
+
+def kept(judged: Judged) -> bool:
+    """Every size and contrast. Where the unprocessed picture itself shows less, it must not become less still."""
+    return bool(judged.recovered) and all(_row_kept(row, judged.quick) for row in judged.recovered)
+
+
+def _row_kept(row: Recovered, quick: bool) -> bool:
+    room = SURE * row.stderr if quick else 0.0
+    least = min(RECOVERY_LEAST, row.input)
+    return row.value + room >= least and row.value - room <= RECOVERY_MOST
+
+
+def none_invented(judged: Judged) -> bool:
+    found = judged.invented
+    surplus = (found.engine - found.input) * 1000.0 / found.frames if found.frames else math.nan
+    return surplus - (SURE * found.stderr_per_1000 if judged.quick else 0.0) <= 0.0
+
+
+def as_detectable(judged: Judged) -> bool:
+    """At each size over all conditions, and surely at no single one below the unprocessed picture's."""
+    rows = [row for row in judged.detections if row.lead_over_input is not None]
+    sizes = {row.radius_mm for row in rows}
+    return bool(rows) and all(
+        _size_holds([row for row in rows if row.radius_mm == size], judged.quick) for size in sizes
+    )
+
+
+def _size_holds(rows: list[Detection], quick: bool) -> bool:
+    leads = [row.lead_over_input or 0.0 for row in rows]
+    error = math.sqrt(sum(row.lead_stderr**2 for row in rows)) / len(rows)
+    mean = sum(leads) / len(leads)
+    each = all(lead + SURE * row.lead_stderr >= 0.0 for lead, row in zip(leads, rows, strict=True))
+    return each and mean + (SURE * error if quick else 0.0) >= 0.0
+
+
+def _added_ghost(judged: Judged) -> float:
+    """A needle's own echoes lie where it was a moment ago, in the unprocessed picture too: they are no ghost."""
+    row = judged.measures["ghost_percent"]
+    return row.engine - (row.input or 0.0)
+
+
+def _least_lead(judged: Judged) -> float:
+    return min((row.lead_over_input for row in judged.detections if row.lead_over_input is not None), default=math.nan)
+
+
+GATES: tuple[Rule, ...] = (
+    Rule("lesions_kept", f"lesions keep {RECOVERY_LEAST:g} to {RECOVERY_MOST:g} of their contrast", kept,
+         lambda j: f"{j.recovery[0]:.2f} to {j.recovery[2]:.2f}, median {j.recovery[1]:.2f}"),
+    Rule("none_invented", "no more structures than the input itself shows where there is none", none_invented,
+         lambda j: f"{j.invented.engine} in {j.invented.frames} frames, the input {j.invented.input}"),
+    Rule("detectability_kept", "lesions of no size harder to find than in the unprocessed picture", as_detectable,
+         lambda j: f"least lead {_least_lead(j):+.2f} d'"),
+    Rule("int8_psnr", f"INT8 at most {INT8_LOST_DB:g} dB below float",
+         lambda j: j.measures["psnr_db"].minus_float >= -INT8_LOST_DB,
+         lambda j: f"{j.measures['psnr_db'].minus_float:+.2f} dB"),
+    Rule("int8_gcnr", f"INT8 at most {INT8_LOST_GCNR:g} gCNR below float",
+         lambda j: j.measures["gcnr"].minus_float >= -INT8_LOST_GCNR,
+         lambda j: f"{j.measures['gcnr'].minus_float:+.3f}"),
+    Rule("int8_detectability", f"INT8 at most {INT8_LOST_CHO:g} % of d' below float",
+         lambda j: percent_of_float(j.measures["cho"]) >= -INT8_LOST_CHO,
+         lambda j: f"{percent_of_float(j.measures['cho']):+.1f} %"),
+    Rule("no_drift", f"the last frames of a long film within {DRIFT_DB:g} dB of all of it",
+         lambda j: abs(j.drift_db) <= DRIFT_DB,
+         lambda j: f"{j.drift_db:+.3f} dB in {j.drift_frames} frames"),
+    Rule("no_ghost", f"less than {GHOST:g} % left of what has passed, beyond what is in the picture itself",
+         lambda j: _added_ghost(j) < GHOST, lambda j: f"{_added_ghost(j):.2f} %"),
+    Rule("strength_nought_exact", "strength 0 is the original, bit for bit", lambda j: j.strength_nought_exact,
+         lambda j: "exact" if j.strength_nought_exact else "differs"),
+    Rule("outside_unchanged", "nothing outside the region changes",
+         lambda j: j.outside_unchanged and not (j.real and j.real.changed_outside),
+         lambda j: f"{len(j.real.changed_outside)} real files changed" if j.real else "on phantom screens"),
+)  # fmt: skip
+
+# ------------------------------------------------ merit
+
+
+def _psnr_lead(judged: Judged) -> bool:
+    psnr = judged.measures["psnr_db"]
+    return psnr.engine >= psnr.best_peer()[1] + PSNR_LEAD_DB[judged.kind]
+
+
+def _quarter_dose(judged: Judged) -> bool:
+    rows = [row for row in judged.detections if row.lead_over_full_dose is not None]
+    return bool(rows) and all(
+        (row.lead_over_full_dose or 0.0) + (SURE * row.full_dose_stderr if judged.quick else 0.0) >= 0.0 for row in rows
+    )
+
+
+def _least_full_dose_lead(judged: Judged) -> float:
+    leads = (row.lead_over_full_dose for row in judged.detections)
+    return min((lead for lead in leads if lead is not None), default=math.nan)
+
+
+def _wires(judged: Judged) -> bool:
+    rows = [judged.measures["wire_axial_mm"], judged.measures["wire_lateral_mm"]]
+    return all(row.input is not None and row.engine <= WIRE_TIMES * row.input for row in rows)
+
+
+def _speckle(judged: Judged) -> bool:
+    row = judged.measures["speckle_snr"]
+    return row.input is not None and row.engine >= SPECKLE_TIMES * row.input
+
+
+def _peer_time(judged: Judged) -> bool:
+    best, _ = judged.measures["psnr_db"].best_peer()
+    return judged.ms(judged.engine) <= PEER_TIME * judged.ms(best)
+
+
+def _light(judged: Judged) -> bool:
+    return judged.kmac_per_px <= (KMAC_SUPERRES if judged.kind == "superres" else KMAC[judged.size])
+
+
+def _lead(name: str, digits: int = 2) -> Callable[[Judged], str]:
+    """Said of a measure: by how much it lies above its best peer's."""
+
+    def said(judged: Judged) -> str:
+        peer, value = judged.measures[name].best_peer()
+        return f"{judged.measures[name].engine - value:+.{digits}f} against {peer or 'no peer'}"
+
+    return said
+
+
+def _times(name: str) -> Callable[[Judged], str]:
+    """Said of a measure: how many times the input's it is."""
+
+    def said(judged: Judged) -> str:
+        row = judged.measures[name]
+        return f"{row.engine / row.input:.2f} times the input's" if row.input else "not measured"
+
+    return said
+
+
+TARGETS: tuple[Rule, ...] = (
+    Rule("psnr_over_best_peer", "PSNR 3 dB (fluoroscopy 2, super-resolution 1) above the best peer's",
+         _psnr_lead, _lead("psnr_db")),
+    Rule("gcnr_over_best_peer", f"gCNR {GCNR_LEAD:g} above the best peer's",
+         lambda j: j.measures["gcnr"].engine >= j.measures["gcnr"].best_peer()[1] + GCNR_LEAD,
+         _lead("gcnr", 3), ("ultrasound",)),
+    Rule("detectability_over_peers", "detectability above every peer's",
+         lambda j: j.measures["cho"].engine > j.measures["cho"].best_peer()[1], _lead("cho"), ("ultrasound",)),
+    Rule("tenth_of_peer_time", "a tenth of the best peer's time, or less", _peer_time,
+         lambda j: f"{j.ms(j.engine):.1f} ms, the peer {j.ms(j.measures['psnr_db'].best_peer()[0]):.1f}",
+         ("ultrasound",)),
+    Rule("speckle_snr_doubled", f"speckle SNR at least {SPECKLE_TIMES:g} times the input's", _speckle,
+         _times("speckle_snr"), ("ultrasound",)),
+    Rule("wire_width", "points drawn at most a tenth wider than in the input", _wires,
+         lambda j: f"axial {_times('wire_axial_mm')(j)}, lateral {_times('wire_lateral_mm')(j)}", ("ultrasound",)),
+    Rule("quarter_dose", "at a quarter of the dose as detectable as unprocessed at full dose, at each size",
+         _quarter_dose, lambda j: f"least lead {_least_full_dose_lead(j):+.2f} d'", ("fluoroscopy",)),
+    Rule("no_ringing", f"edges swing less than {OVERSHOOT:g} % beyond their levels",
+         lambda j: j.measures["overshoot_percent"].engine < OVERSHOOT,
+         lambda j: f"{j.measures['overshoot_percent'].engine:.1f} %", ("superres",)),
+    Rule("time", "at 640x480 on two cores 12 ms (large), 7 ms (medium), 3.5 ms (small)",
+         lambda j: j.ms(j.engine) <= MS[j.size], lambda j: f"{j.ms(j.engine):.1f} ms", ("ultrasound", "fluoroscopy")),
+    Rule("int8_speed", f"INT8 at least {INT8_SPEED:g} times faster than float",
+         lambda j: j.ms(j.float_key) >= INT8_SPEED * j.ms(j.engine),
+         lambda j: f"{j.ms(j.float_key) / j.ms(j.engine):.2f} times"),
+    Rule("cost_per_pixel", "at most 25, 12, 5 kMAC a pixel; super-resolution 15", _light,
+         lambda j: f"{j.kmac_per_px:.1f} kMAC"),
+)  # fmt: skip

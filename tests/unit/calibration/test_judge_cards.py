@@ -1,0 +1,127 @@
+"""Cards, manifests and figures for machines: complete, the same each time, and read back by the catalogue."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from calibration.judging import cards, gates, report
+from calibration.judging.figures import Found, Judged, for_machines
+from edge.catalog import Catalog, read_engine, shipped_folder
+from tests.unit.calibration.judged_engines import ENGINE, faultless
+
+ASKED = (
+    "psnr_db", "psnr_input_db", "psnr_best_peer_db", "best_peer", "gcnr", "gcnr_input", "gcnr_best_peer", "cho",
+    "cho_input", "cho_best_peer", "int8_minus_fp32_db", "drift_db", "invented_per_1000", "lesion_contrast_recovery",
+    "ghost_percent", "ms_int8", "ms_fp32", "kmac_per_px", "gates", "worst_stratum", "strata", "targets_missed",
+)  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder of engines that holds one."""
+    shutil.copytree(shipped_folder() / "handbuilt-small", tmp_path / "handbuilt-small")
+    return tmp_path
+
+
+def judged_as(folder: Path, **changes: object) -> Judged:
+    judged = faultless()
+    judged.sha256 = read_engine(folder).manifest.sha256
+    for name, value in changes.items():
+        setattr(judged, name, value)
+    gates.decide(judged)
+    return judged
+
+
+@pytest.mark.parametrize("kind", ["ultrasound", "fluoroscopy", "superres"])
+def test_machines_find_every_figure_that_was_asked_for(kind: str) -> None:
+    judged = faultless(kind)
+    gates.decide(judged)
+    told = json.loads(msgspec.json.encode(for_machines(judged)))
+    assert set(ASKED) <= set(told)
+    assert set(told["lesion_contrast_recovery"]) == {"min", "median", "max"}
+    assert all(isinstance(met, bool) for met in told["gates"].values())
+    assert set(judged.gates) | set(judged.targets) == set(told["gates"])
+    assert told["worst_stratum"] in told["strata"]
+    assert told["best_peer"] == "nlm"
+
+
+def test_what_was_written_is_read_by_the_catalogue(home: Path) -> None:
+    folder = home / "handbuilt-small"
+    before = read_engine(folder).manifest
+    cards.write(judged_as(folder), folder)
+    after = read_engine(folder).manifest
+    assert after.judged is not None
+    assert after.judged.sha256 == before.sha256
+    assert after.judged.full
+    assert after.judged.unsafe == []
+    assert after.judged.figures["psnr_db"] == 31.0
+    assert msgspec.structs.replace(after, judged=None) == before
+    assert "handbuilt-small" in Catalog([home]).engines
+
+
+def test_an_unsafe_engine_is_refused_by_the_catalogue(home: Path) -> None:
+    folder = home / "handbuilt-small"
+    cards.write(judged_as(folder, invented=Found(1000, 90, 50, 30, 40.0, 11.8)), folder)
+    catalog = Catalog([home])
+    assert catalog.engines == {}
+    assert "none_invented" in str(catalog.refused)
+
+
+def test_writing_twice_changes_nothing_and_a_later_judgement_replaces_the_earlier(home: Path) -> None:
+    folder = home / "handbuilt-small"
+    cards.write(judged_as(folder), folder)
+    first = {path.name: path.read_bytes() for path in folder.iterdir()}
+    cards.write(judged_as(folder), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == first
+    cards.write(judged_as(folder, drift_db=0.2, quick=True), folder)
+    text = (folder / "manifest.toml").read_text(encoding="utf-8")
+    assert text.count("[judged]") == 1
+    again = read_engine(folder).manifest.judged
+    assert again is not None
+    assert not again.full
+    assert again.unsafe == ["no_drift"]
+
+
+def test_missed_targets_say_why(home: Path) -> None:
+    folder = home / "handbuilt-small"
+    cards.write(judged_as(folder, kmac_per_px=99.0), folder)
+    found = read_engine(folder).manifest.judged
+    assert found is not None
+    assert list(found.shortfalls) == ["cost_per_pixel"]
+    assert "99.0 kMAC" in found.shortfalls["cost_per_pixel"]
+
+
+def test_a_card_holds_what_was_found_and_says_what_is_not_known(home: Path) -> None:
+    folder = home / "handbuilt-small"
+    cards.write(judged_as(folder), folder)
+    card = (folder / "CARD.md").read_text(encoding="utf-8")
+    manifest = read_engine(folder).manifest
+    for words in (manifest.sha256, manifest.licence, manifest.limits, "probe: curved", "31.00", "no training.json"):
+        assert words in card
+    (folder / "training.json").write_text('{"seeds": [0, 599], "steps": 5646, "recipe": {"rate": 0.002}}')
+    (folder / "calibration.json").write_text('{"float_psnr_db": 30.5, "frames": ["ab", "cd"]}')
+    cards.write(judged_as(folder), folder)
+    card = (folder / "CARD.md").read_text(encoding="utf-8")
+    for words in ("0 to 599", "5646", "rate 0.002", "2 frames", "30.5"):
+        assert words in card
+    assert "no training.json" not in card
+
+
+def test_the_report_escapes_and_links_within_its_folder(tmp_path: Path) -> None:
+    judged = faultless("fluoroscopy")
+    judged.notes = ["<script>"]
+    gates.decide(judged)
+    report.write(tmp_path, [judged], {ENGINE: "<p>pictures</p>"})
+    index = (tmp_path / "index.html").read_text(encoding="utf-8")
+    page = (tmp_path / f"{ENGINE}.html").read_text(encoding="utf-8")
+    assert f'href="{ENGINE}.html"' in index
+    assert "<script>" not in page
+    assert page.count("<svg") == 2
+    assert not any(word in index + page for word in ("http:", "https:", "//"))
+    for words in ("Safety gates", "Targets", "Finding weak lesions", "pictures", "met"):
+        assert words in page
