@@ -57,7 +57,7 @@ judge-quick: $(VENV)/.ready   ## the same with fewer frames, and nothing written
 
 lock:                     ## choose and lock the versions of all development dependencies
 	$(PYTHON) -m pip install --quiet uv
-	$(PYTHON) -m uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.10 \
+	$(PYTHON) -m uv pip compile pyproject.toml --extra all --group dev --universal --python-version 3.10 \
 		--generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate -o requirements-dev.lock
 
 clean:
