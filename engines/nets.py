@@ -107,6 +107,8 @@ class Clarity(nn.Module):
         self.gain = _head(recipe.channels, PIXELS)
         self.features = _head(recipe.channels, recipe.hidden)
         _as_high_pass(self.detail)
+        # Radiation comes in few quanta and bodies lie still: there a net begins by averaging, and learns where not to.
+        nn.init.constant_(self.gain.bias, -1.0 if recipe.task == "fluoroscopy" else 0.5)  # type: ignore[arg-type]
 
     def forward(self, level: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """One frame [n, 1, h, w], levels 0..1, and what it leaves for the next."""
@@ -166,7 +168,7 @@ def _head(channels: int, outputs: int) -> Convolution:
     return head
 
 
-def _as_high_pass(layer: Convolution, sigma: float = 1.6) -> None:
+def _as_high_pass(layer: Convolution, sigma: float = 2.3) -> None:
     """Each pixel of the current picture less a Gaussian mean around it, over blocks and their neighbours."""
     offset = torch.arange(-BLOCK, 2 * BLOCK, dtype=torch.float32)
     line = torch.stack([torch.exp(-0.5 * ((offset - at) / sigma) ** 2) for at in range(BLOCK)])

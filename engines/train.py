@@ -34,7 +34,7 @@ from engines.recipes import RECIPES, Recipe
 
 HOME = Path(__file__).parent
 SAVE_EVERY_S = 60
-LISTENS = (0.2, 0.5)  # of the whole time: when the answer to discs begins to count, and when it does in full
+LISTENS = (0.3, 0.6)  # of the whole time: when the answer to discs begins to count, and when it does in full
 LEARN = 0.05  # of the whole time: the rate climbs, then falls as a cosine
 VALIDATION = 24  # clips of the bank that are never trained on: for the learning curve only
 
