@@ -63,6 +63,11 @@ class Training:
         if resume and self._saved.exists():
             self._resume()
 
+    def begin_from(self, model: bytes) -> None:
+        """The weights of a float file, instead of random ones."""
+        self.net.load_state_dict(export.parameters(export.read(model)), strict=False)
+        self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
+
     # --- the loop -------------------------------------------------------------------------------------------
 
     def run(self) -> None:
@@ -246,8 +251,10 @@ def train(recipe: Recipe, options: argparse.Namespace) -> None:
     banks = [open_bank(options.bank, modality, options.scenes) for modality in modalities]
     minutes = options.minutes or recipe.minutes
     training = Training(recipe, banks, minutes, options.out)
-    training.run()
     home = HOME / recipe.name
+    if options.from_shipped and not training.at.step:
+        training.begin_from((home / "fp32.onnx").read_bytes())
+    training.run()
     home.mkdir(exist_ok=True)
     (home / "fp32.onnx").write_bytes(export.float_model(training.averaged().cpu(), recipe).SerializeToString())
     draw_curve(home / "learning.png", recipe.name, training.at.curve)
@@ -283,6 +290,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=600, help="how many phantoms the clips come from")
     parser.add_argument("--bank", type=Path, default=Path("out/bank"))
     parser.add_argument("--out", type=Path, default=Path("out/training"))
+    parser.add_argument("--from-shipped", action="store_true", help="begin with the weights that are shipped")
     parser.add_argument("--threads", type=int, default=0, help="0: all")
     options = parser.parse_args()
     if options.threads:

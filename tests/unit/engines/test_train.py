@@ -47,6 +47,15 @@ def test_a_training_goes_on_where_it_was_left(clips: bank.Bank, tmp_path: Path) 
         assert torch.equal(second.net.state_dict()[name], value)
 
 
+def test_a_training_can_begin_from_what_is_shipped(clips: bank.Bank, tmp_path: Path) -> None:
+    shipped = nets.build(TINY)
+    training = train.Training(TINY, [clips], 0.1, tmp_path)
+    training.begin_from(export.float_model(shipped, TINY).SerializeToString())
+    for name, value in shipped.named_parameters():
+        assert torch.equal(training.net.state_dict()[name], value.detach())
+        assert torch.equal(training.average[name], value.detach())
+
+
 def test_the_same_seed_takes_the_same_first_step(clips: bank.Bank, tmp_path: Path) -> None:
     losses = [train.Training(TINY, [clips], 0.1, tmp_path / str(n)).step() for n in range(2)]
     assert losses[0] == losses[1]
@@ -75,7 +84,7 @@ def test_from_clips_to_an_engine_that_the_catalogue_takes(
     monkeypatch.setattr(quantize, "HOME", tmp_path)
     monkeypatch.setattr(quantize, "SCENES", 1)
     monkeypatch.setattr(train, "VALIDATION", 2)
-    options = Namespace(bank=tmp_path / "bank", out=tmp_path / "out", scenes=9, minutes=0.02)
+    options = Namespace(bank=tmp_path / "bank", out=tmp_path / "out", scenes=9, minutes=0.02, from_shipped=False)
     monkeypatch.setattr(train, "open_bank", lambda root, modality, scenes: clips)
     monkeypatch.setattr(quantize, "open_bank", lambda root, modality, scenes: clips)
     train.train(TINY, options)
