@@ -136,7 +136,8 @@ class UltrasoundPhantom:
         cv2.addWeighted(self._speckle[0], math.cos(turn), self._speckle[1], math.sin(turn), 0.0, dst=self._mixed)
         cv2.add(self._mixed, self._constant, dst=self._mixed)
         where = self._moving.at(self.displacements_mm(t))
-        moved = cv2.remap(self._mixed, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)  # type: ignore[arg-type]
+        # Cubic: between samples a linear mean takes energy from scatterers, and tissue would darken as it moves.
+        moved = cv2.remap(self._mixed, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)  # type: ignore[arg-type]
         real, imaginary, truth_db = cv2.split(moved)
         real, imaginary = self._spread.blur(real, imaginary)
         if self._needle is not None:

@@ -220,3 +220,17 @@ def test_what_cannot_be_is_refused_by_name() -> None:
     ):
         with pytest.raises(ConfigError):
             make("ultrasound", **wrong)
+
+
+def test_tissue_keeps_its_brightness_while_it_moves() -> None:
+    """The truth is the mean of what is shown, whatever part of a sample the tissue has moved by."""
+    plain = {"texture": 0.0, "layers": 0, "vessels": 0, "cysts": 0, "lesions": 0, "needle": False, "furniture": False}
+    phantom = UltrasoundPhantom(
+        UltrasoundScene.of("linear", seed=3, width=384, height=288, haze_db=-30.0, reverberation=0.0, **plain)
+    )
+    middle = (slice(100, 220), slice(80, 280))
+    for index in (0, 5, 12, 20, 40):
+        exposure = phantom.frame(index)
+        part = phantom.region.slices
+        shown, true = (picture[part][middle].mean() / 255 for picture in (exposure.pixels, exposure.truth))
+        assert abs(shown - true) < 0.015
