@@ -23,6 +23,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,9 @@ import zmq
 
 from edge import __version__
 from edge.backends import Backend, open_backend
-from edge.catalog import open_catalog
+from edge.catalog import open_catalog, shipped_folder
 from edge.clock import SECOND, MonotonicClock
-from edge.config import Config
+from edge.config import Config, Engines
 from edge.control import ControlSocket, Desk, EventSocket
 from edge.displays import Display, open_display
 from edge.displays.publish import Options as PublishOptions
@@ -60,6 +61,12 @@ class Parts:
     live: Live
     control: ControlSocket
     watchdog: Watchdog
+
+
+def _is_wanted(folder: Path, engines: Engines) -> bool:
+    """An engine in the operator's own folders, or of a family the configuration names: its refusal is news."""
+    families = (engines.ultrasound, engines.fluoroscopy, engines.unknown)
+    return folder.parent != shipped_folder() or any(folder.name.startswith(f"{family}-") for family in families)
 
 
 def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int], Backend] = open_backend) -> int:
@@ -104,7 +111,8 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
     shared = Shared(config, clock, events, Vitals(clock), Wishes(Wish(strength=live_settings.strength_percent / 100)))
     catalog = open_catalog(config.engines.folders)
     for folder, reason in catalog.refused.items():
-        events.emit("engine.refused", folder=folder, reason=reason)
+        if _is_wanted(Path(folder), config.engines):
+            events.emit("engine.refused", folder=folder, reason=reason)
     ((kind, options),) = config.source.items()
     source = open_prompt(kind, options, clock)
     down.callback(source.close)

@@ -151,7 +151,8 @@ def _engines(config: Config) -> Iterator[Finding]:
         yield Finding("engines", "failure", str(error), "correct [engines] in the configuration")
         return
     for folder, reason in catalog.refused.items():
-        yield Finding("engines", "warning", f"{folder}: {reason}", "install this engine again")
+        remedy = "not for use until it passes the judge" if "found unsafe" in reason else "install this engine again"
+        yield Finding("engines", "warning", f"{folder}: {reason}", remedy)
     for modality in ("ultrasound", "fluoroscopy"):
         family = getattr(config.engines, modality)
         variants = catalog.family(family, modality)

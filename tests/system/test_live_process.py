@@ -20,6 +20,7 @@ import zmq
 
 from edge.client import Pusher
 from edge.frame import Treatment, Why
+from edge.wire import Report
 from tests.fakes import frame
 from tests.system.c_client import build
 from tests.system.process import (
@@ -240,6 +241,11 @@ def _pid(daemon: Daemon) -> int | None:
     return daemon.status()["pid"] if answers(daemon) else None
 
 
+def _on_top(seen: list[tuple[Report, int]]) -> list[int]:
+    """When pictures of the top rung were seen."""
+    return [at for report, at in seen if is_enhanced(report) and report.engine.name.endswith("-large")]
+
+
 @pytest.mark.parametrize("seconds", [6, pytest.param(60, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("overload", ["slow engine", "fast sender"])
 def test_overload_keeps_the_age_bounded_and_relief_brings_the_top_rung_back(
@@ -259,9 +265,8 @@ def test_overload_keeps_the_age_bounded_and_relief_brings_the_top_rung_back(
         assert max(ages) <= 200.0
         daemon.mood("well")
         relieved = time.monotonic_ns()
-        after = scanner.send(6.0)
-        back = [seen for r, seen in after if is_enhanced(r) and r.engine.name.endswith("-large")]
-        assert back, "the top rung has not come back in 6 s"
+        back: list[int] = []
+        wait_until(lambda: bool(back.extend(_on_top(scanner.send(0.5))) or back), "the top rung comes back", daemon)
         if seconds >= 60:  # a figure of the long run, on a machine that has nothing else to do
             assert (back[0] - relieved) / 1e9 <= 2.0
         assert daemon.status()["streams"]["test"]["frames"]["waiting"] <= 1
