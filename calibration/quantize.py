@@ -27,7 +27,7 @@ from engines import export, nets
 from engines.bank import Bank, clips, open_bank
 from engines.nets import Clarity, Convolution, Quantiser, Upscale, hold_to_int8
 from engines.recipes import RECIPES, Recipe
-from engines.train import HOME, Training
+from engines.train import HOME, Training, common_options, parsed
 
 FIRST_SEED, SCENES = 900_000, 16  # of the calibration phantoms: inside the training range, outside every bank
 RATE = 2e-4
@@ -212,15 +212,9 @@ def load_float(recipe: Recipe, model: bytes) -> Clarity | Upscale:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("name", choices=sorted(RECIPES))
+    parser = common_options(__doc__)
     parser.add_argument("--minutes", type=float, default=3.0, help="of the quantisation-aware run")
-    parser.add_argument("--scenes", type=int, default=600, help="of the training bank")
-    parser.add_argument("--bank", type=Path, default=Path("out/bank"))
-    parser.add_argument("--threads", type=int, default=0, help="0: all")
-    options = parser.parse_args()
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    options = parsed(parser)
     quantize(RECIPES[options.name], options)
 
 

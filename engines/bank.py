@@ -31,7 +31,7 @@ FRAMES, CROP, CROPS = 14, 144, 3
 SIZES = ((320, 240), (480, 360), (480, 360), (640, 480), (800, 600))
 SPECKLE = 0.085  # its spread, of full scale, on an ordinary grey map
 FIRST_VALIDATION_SEED = 1_000_000
-CODE = (Path(__file__).parent, Path(__file__).parent.parent / "edge" / "phantom")
+PHANTOM = Path(__file__).parent.parent / "edge" / "phantom"
 
 
 def draw(modality: str, seed: int) -> Phantom:
@@ -96,6 +96,8 @@ def _spread(rng: np.random.Generator, low: float, high: float) -> float:
 
 def clips(modality: str, seed: int) -> tuple[Levels, Levels]:
     """Crops of one scene, shown and true: [crops, frames, side, side]."""
+    if not 0 <= seed < FIRST_VALIDATION_SEED:
+        raise ValueError(f"seed {seed} is not for training: those end at {FIRST_VALIDATION_SEED - 1}")
     cv2.setNumThreads(1)
     rng = np.random.default_rng((seed, 0xC11B))
     phantom = draw(modality, seed)
@@ -201,7 +203,7 @@ class Bank:
 def fingerprint() -> str:
     """Changes with any code that decides what a clip looks like."""
     digest = hashlib.sha256()
-    for path in [Path(__file__), *sorted(CODE[1].glob("*.py"))]:
+    for path in [Path(__file__), *sorted(PHANTOM.glob("*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

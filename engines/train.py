@@ -283,18 +283,29 @@ def _told(training: Training, banks: list[Bank], options: argparse.Namespace) ->
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def common_options(about: str | None) -> argparse.ArgumentParser:
+    """What training and the quantisation-aware run are asked alike."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0] if about else None)
     parser.add_argument("name", choices=sorted(RECIPES))
-    parser.add_argument("--minutes", type=float, help="how long in all; the recipe's own time otherwise")
     parser.add_argument("--scenes", type=int, default=600, help="how many phantoms the clips come from")
     parser.add_argument("--bank", type=Path, default=Path("out/bank"))
-    parser.add_argument("--out", type=Path, default=Path("out/training"))
-    parser.add_argument("--from-shipped", action="store_true", help="begin with the weights that are shipped")
     parser.add_argument("--threads", type=int, default=0, help="0: all")
+    return parser
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
+    return options
+
+
+def main() -> None:
+    parser = common_options(__doc__)
+    parser.add_argument("--minutes", type=float, help="how long in all; the recipe's own time otherwise")
+    parser.add_argument("--out", type=Path, default=Path("out/training"))
+    parser.add_argument("--from-shipped", action="store_true", help="begin with the weights that are shipped")
+    options = parsed(parser)
     train(RECIPES[options.name], options)
 
 

@@ -53,3 +53,9 @@ def test_a_half_drawn_bank_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
     whole.replace(whole.with_name("true.part.npy"))  # as a power cut would leave it
     assert len(bank.open_bank(tmp_path, "fluoroscopy", 1)) == bank.CROPS
     assert whole.exists()
+
+
+@pytest.mark.parametrize("seed", [-1, bank.FIRST_VALIDATION_SEED, 2_000_000])
+def test_seeds_of_tuning_and_of_the_judge_are_not_for_training(seed: int) -> None:
+    with pytest.raises(ValueError, match="not for training"):
+        bank.clips("fluoroscopy", seed)
