@@ -3,7 +3,7 @@
 1. *Ranges.* Calibration clips, phantoms of fixed seeds that nothing else uses, run through the float net; each
    quantiser gets the limit that loses least (mean square) over the histogram of what passes it.
 2. *Sensitivity.* Each layer is held to INT8 alone and what that costs is written down, so that a layer which does not
-   bear it would be seen. Heads end in float, and so do the residual, the gain and the recurrent average.
+   bear it would be seen. Heads end in float; the linear filters and the recurrent average are in float.
 3. *A short quantisation-aware run* on the training clips, INT8 in the forward pass.
 4. `engines/NAME/model.onnx`, symmetric signed INT8 with zero point 0 everywhere, `calibration.json`, `manifest.toml`.
 """
@@ -24,10 +24,10 @@ from torch.nn import functional
 
 from calibration.manifest import manifest_text
 from engines import export, nets
-from engines.bank import Bank, clips, open_bank
+from engines.bank import Bank, clips
 from engines.nets import Clarity, Convolution, Quantiser, Upscale, hold_to_int8
 from engines.recipes import RECIPES, Recipe
-from engines.train import HOME, Training, common_options, parsed
+from engines.train import HOME, Training, common_options, modalities, open_banks, parsed
 
 FIRST_SEED, SCENES = 900_000, 16  # of the calibration phantoms: inside the training range, outside every bank
 RATE = 2e-4
@@ -40,10 +40,10 @@ Clip: TypeAlias = tuple[Tensor, Tensor]  # shown and true: [crops, frames, h, w]
 class CalibrationSet:
     """Clips of fixed seeds, each named by its hash."""
 
-    def __init__(self, modalities: tuple[str, ...]) -> None:
+    def __init__(self, tasks: tuple[str, ...]) -> None:
         self.hashes: dict[str, str] = {}
         self.clips: list[Clip] = []
-        for modality in modalities:
+        for modality in tasks:
             for seed in range(FIRST_SEED, FIRST_SEED + SCENES):
                 shown, true = clips(modality, seed)
                 self.hashes[f"{modality}:{seed}"] = hashlib.sha256(shown.tobytes()).hexdigest()[:16]
@@ -141,7 +141,7 @@ def sensitivity(net: Clarity | Upscale, calibration: CalibrationSet) -> dict[str
             module.active = True
             cost[name] = round(whole - psnr_db(net, few), 4)
             module.active = False
-        elif isinstance(module, Convolution):
+        elif isinstance(module, Convolution) and not module.sensitive:
             module.quantised = True
             cost[name] = round(whole - psnr_db(net, few), 4)
             module.quantised = False
@@ -179,8 +179,7 @@ def quantize(recipe: Recipe, options: argparse.Namespace) -> None:
     home = HOME / recipe.name
     twin = (home / "fp32.onnx").read_bytes()
     net = load_float(recipe, twin)
-    modalities = ("ultrasound", "fluoroscopy") if recipe.task == "superres" else (recipe.task,)
-    calibration = CalibrationSet(modalities)
+    calibration = CalibrationSet(modalities(recipe))
     told: dict[str, Any] = {"float_psnr_db": psnr_db(net, calibration.clips)}
     told["limits"] = fit_ranges(net, calibration)
     told["cost_of_each_layer_alone_db"] = sensitivity(net, calibration)
@@ -190,8 +189,7 @@ def quantize(recipe: Recipe, options: argparse.Namespace) -> None:
         f"{recipe.name}: float {told['float_psnr_db']:.3f} dB, ranges alone {told['after_ranges_psnr_db']:.3f} dB",
         flush=True,
     )
-    banks = [open_bank(options.bank, modality, options.scenes) for modality in modalities]
-    tuning = Tuning(net, recipe, banks, options.minutes)
+    tuning = Tuning(net, recipe, open_banks(recipe, options), options.minutes)
     tuning.run()
     tuned = tuning.averaged().cpu()
     told["after_tuning_psnr_db"] = psnr_db(tuned, calibration.clips)

@@ -27,7 +27,9 @@ from edge.phantom import FluoroscopyPhantom, FluoroscopyScene, Insert, Phantom, 
 
 Levels: TypeAlias = NDArray[np.uint16]  # of 65535
 Floats: TypeAlias = NDArray[Any]  # levels 0..1 in single precision; NumPy types their arithmetic too loosely
-FRAMES, CROP, CROPS = 14, 144, 3
+CROP, CROPS = 144, 3
+# X-rays come in few quanta, so a net averages over many frames there: it must have seen what long averages do.
+FRAMES = {"ultrasound": 14, "fluoroscopy": 24}
 SIZES = ((320, 240), (480, 360), (480, 360), (640, 480), (800, 600))
 SPECKLE = 0.085  # its spread, of full scale, on an ordinary grey map
 FIRST_VALIDATION_SEED = 1_000_000
@@ -103,10 +105,11 @@ def clips(modality: str, seed: int) -> tuple[Levels, Levels]:
     phantom = draw(modality, seed)
     start, step = int(rng.integers(0, 200)), int(rng.choice((1, 1, 1, 2, 3)))
     corners = _corners(phantom, rng)
-    shown = np.zeros((CROPS, FRAMES, CROP, CROP), np.uint16)
+    frames = FRAMES[modality]
+    shown = np.zeros((CROPS, frames, CROP, CROP), np.uint16)
     true = np.zeros_like(shown)
     grabbed = _Grabber(modality, rng)
-    for number in range(FRAMES):
+    for number in range(frames):
         exposure = phantom.frame(start + number * step)
         full = (1 << exposure.bits) - 1
         for crop, (y, x) in enumerate(corners):
@@ -199,6 +202,10 @@ class Bank:
     def __len__(self) -> int:
         return len(self.shown)
 
+    @property
+    def frames(self) -> int:
+        return self.shown.shape[1]
+
 
 def fingerprint() -> str:
     """Changes with any code that decides what a clip looks like."""
@@ -218,7 +225,7 @@ def open_bank(root: Path, modality: str, scenes: int) -> Bank:
 
 def _draw_all(folder: Path, modality: str, scenes: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    shape = (scenes * CROPS, FRAMES, CROP, CROP)
+    shape = (scenes * CROPS, FRAMES[modality], CROP, CROP)
     shown = np.lib.format.open_memmap(folder / "shown.npy", "w+", np.uint16, shape)
     true = np.lib.format.open_memmap(folder / "true.part.npy", "w+", np.uint16, shape)
     for number, pair in enumerate(track(_drawn(modality, scenes), f"drawing {modality} scenes", scenes)):
@@ -248,7 +255,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path("out/bank"))
     options = parser.parse_args()
     bank = open_bank(options.root, options.modality, options.scenes)
-    print(f"{options.root}: {len(bank)} clips of {FRAMES} frames")
+    print(f"{options.root}: {len(bank)} clips of {bank.frames} frames")
 
 
 if __name__ == "__main__":

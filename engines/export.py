@@ -15,7 +15,20 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.nets import BLOCK, CENTRE, PIXELS, TOP, Clarity, Convolution, Quantiser, Upscale, weight_steps
+from engines.nets import (
+    BLOCK,
+    CENTRE,
+    NEWS_GAIN,
+    PIXELS,
+    SMALL,
+    STEEP,
+    TOP,
+    Clarity,
+    Convolution,
+    Quantiser,
+    Upscale,
+    weight_steps,
+)
 from engines.pen import OPSET, Graph
 from engines.recipes import Recipe
 
@@ -59,7 +72,11 @@ class _Drawing:
         weight = layer.weight.detach().numpy()
         assert layer.bias is not None
         bias = self.graph.constant(f"{name}.bias", layer.bias.detach().numpy())
-        held = self._int8_weight(layer, name) if self.int8 else self.graph.constant(f"{name}.weight", weight)
+        held = (
+            self._int8_weight(layer, name)
+            if self.int8 and not layer.sensitive
+            else self.graph.constant(f"{name}.weight", weight)
+        )
         return self.op("Conv", [x, held, bias], f"{name}.out", kernel_shape=[3, 3], pads=[1] * 4)
 
     def _int8_weight(self, layer: Convolution, name: str) -> str:
@@ -98,44 +115,85 @@ class _Drawing:
         bounded = self.op("Min", [self.op("Max", [levels, "nothing"], "above"), "full_scale"], "bounded")
         self.op("Round", [bounded], "enhanced")
 
+    def small(self, x: str, output: str) -> str:
+        return self.op("Mul", [x, self.constant(f"{output}.scale", SMALL)], output)
+
     # --- the two nets ---------------------------------------------------------------------------------------
 
     def clarity(self, net: Clarity) -> None:
         level = self.level()
         x = self.op("SpaceToDepth", [level], "x", blocksize=BLOCK)
-        # Without a past the news are nothing: `started` is 0 then and 1 ever after.
-        news = self.op("Mul", [self.op("Sub", [x, "previous_in"], "step"), "started_in"], "news")
-        centred = self.op("Sub", [x, "centre"], "centred")
-        doubled = self.op("Mul", [news, self.constant("two", 2)], "doubled")
-        seen = self.enter(self.op("Concat", [centred, doubled, "hidden_in"], "seen", axis=1))
+        news, fresh = self._news(x)
+        centred = self.op("Sub", [self.op("Sub", [x, news], "past"), "centre"], "past_centred")
+        louder = self.op("Mul", [news, self.constant("news.scale", NEWS_GAIN)], "louder")
+        freshness = self.op("ReduceMean", [fresh], "fresh.mean", axes=[1], keepdims=1)
+        freshness = self.op("Mul", [freshness, self.constant("half", 0.5)], "freshness")
+        seen = self.enter(self.op("Concat", [centred, louder, "hidden_in", freshness], "seen", axis=1))
         found = self.trunk(seen)
-        residual = self.convolution(found, net.residual, "residual")
-        calm = self.op("Sigmoid", [self.convolution(found, net.calm, "calm")], "calm")
-        grain = self.op("Mul", [self.convolution(seen, net.detail, "detail"), calm], "grain")
-        gain = self.op("Sigmoid", [self.convolution(found, net.gain, "gain")], "gain")
-        hidden = self.convolution(found, net.features, "features")
+        mean = self._mean(net, news, fresh, found)
+        hidden = self.small(self.convolution(found, net.features, "features"), "memories")
         self.op("Min", [self.op("Max", [hidden, "nothing"], "hidden_floor"), self.constant("top", TOP)], "hidden_out")
-        wanted = self.op("Sub", [self.op("Add", [news, residual], "corrected"), grain], "wanted")
-        moved = self.op("Mul", [wanted, gain], "moved")
-        result = self.op("Add", [self.op("Sub", [x, news], "previous"), moved], "result")
-        one = self.constant("one", 1)
-        self.op("Min", [self.op("Max", [result, "nothing"], "result_floor"), one], "previous_out")
-        self.graph.op("Identity", [self.graph.constant("yes", np.ones((1, 1, 1, 1), np.float32))], "started_out")
-        change = self.op("DepthToSpace", [self.op("Sub", ["previous_out", x], "difference")], "change", blocksize=BLOCK)
+        clean = self.op("Add", [mean, self._correction(net, mean, found)], "clean")
+        change = self.op("DepthToSpace", [self.op("Sub", [clean, x], "difference")], "change", blocksize=BLOCK)
         self.shown(self.op("Add", [level, self.op("Mul", [change, "strength"], "applied")], "mixed"))
+
+    def _news(self, x: str) -> tuple[str, str]:
+        """What differs from the mean so far, and what a new frame counts at least. Without a past nothing differs."""
+        one = self.constant("one", 1)
+        started = self.op("Min", ["age_in", one], "started")
+        news = self.op("Mul", [self.op("Sub", [x, "mean_in"], "step"), started], "news")
+        return news, self.op("Div", [one, self.op("Add", ["age_in", one], "older")], "fresh")
+
+    def _mean(self, net: Clarity, news: str, fresh: str, found: str) -> str:
+        steep = self.op("Mul", [self.convolution(found, net.moved, "moved"), self.constant("steep", STEEP)], "surely")
+        settled = self.op("Sub", ["one", fresh], "settled")
+        gain = self.op("Add", [fresh, self.op("Mul", [settled, self.op("Sigmoid", [steep], "left")], "again")], "gain")
+        self.op("Min", [self.op("Div", ["one", gain], "worth"), self.constant("memory", net.memory)], "age_out")
+        return self.op("Add", ["past", self.op("Mul", [news, gain], "taken")], "mean_out")
+
+    def _correction(self, net: Clarity, mean: str, found: str) -> str:
+        """What is added to the mean: the net's own correction, less grain of both widths."""
+        centred = self.op("Sub", [mean, "centre"], "mean_centred")
+        calm = self.op("Sigmoid", [self.convolution(found, net.calm, "calm")], "consent")
+        grain = self.op("Mul", [self.convolution(centred, net.grain, "grain"), calm], "removed")
+        at = self.graph.constant("halves", np.array([PIXELS, PIXELS], np.int64))
+        self.graph.split(grain, at, ["removed_fine", "removed_coarse"])
+        both = self.op("Add", ["removed_fine", "removed_coarse"], "removed_both")
+        return self.op(
+            "Sub", [self.small(self.convolution(found, net.residual, "residual"), "correction"), both], "mended"
+        )
 
     def upscale(self, net: Upscale) -> None:
         level = self.level()
         x = self.op("SpaceToDepth", [level], "x", blocksize=2)
         found = self.trunk(self.enter(self.op("Sub", [x, "centre"], "seen")))
-        residual = self.convolution(found, net.residual, "residual")
-        # The bicubic picture from 2x2 blocks and their neighbours; a rim of the edge's own pixels around it.
+        residual = self.small(self.convolution(found, net.residual, "residual"), "correction")
+        # The base from 2x2 blocks and their neighbours; a rim of the edge's own pixels around it.
         rim = self.graph.constant("rim", np.array([0, 0, 2, 2, 0, 0, 2, 2], np.int64))
         wide = self.op("SpaceToDepth", [self.op("Pad", [level, rim], "padded", mode="edge")], "wide", blocksize=2)
-        base = self.op("Conv", [wide, self.constant("bicubic", bicubic_weights())], "base", kernel_shape=[3, 3])
-        applied = self.op("Mul", [residual, "strength"], "applied")
+        base = self.op("Conv", [wide, self.constant("base.kernel", base_weights())], "base", kernel_shape=[3, 3])
+        within = self.constant("within", within_pixels()[:, :, None, None])
+        balanced = self.op("Conv", [residual, within], "balanced", kernel_shape=[1, 1])
+        applied = self.op("Mul", [balanced, "strength"], "applied")
         blocks = self.op("Add", [base, applied], "blocks")
         self.shown(self.op("DepthToSpace", [blocks], "mixed", blocksize=BLOCK))
+
+
+def within_pixels() -> NDArray[np.float32]:
+    """What leaves of a 4x4 block only how its pixels differ from the mean of their own 2x2."""
+    group = [(y // 2, x // 2) for y in range(BLOCK) for x in range(BLOCK)]
+    same = np.array([[a == b for b in group] for a in group], np.float32)
+    return (np.eye(PIXELS) - same / 4).astype(np.float32)
+
+
+def base_weights() -> NDArray[np.float32]:
+    """Bicubic, made so that the mean of every four pixels is the one they come from."""
+    within = within_pixels()
+    weights = np.einsum("ab,bcyx->acyx", within, bicubic_weights())
+    for y in range(BLOCK):
+        for x in range(BLOCK):
+            weights[y * BLOCK + x, (y // 2) * 2 + x // 2, 1, 1] += 1
+    return weights
 
 
 def bicubic_weights() -> NDArray[np.float32]:
@@ -191,7 +249,7 @@ def _model(drawing: _Drawing, recipe: Recipe) -> onnx.ModelProto:
 
 def state_shapes(hidden: int) -> dict[str, list[int | str]]:
     return {
-        "previous": [1, PIXELS, "h/4", "w/4"],
+        "mean": [1, PIXELS, "h/4", "w/4"],
+        "age": [1, PIXELS, "h/4", "w/4"],
         "hidden": [1, hidden, "h/4", "w/4"],
-        "started": [1, 1, 1, 1],
     }

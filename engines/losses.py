@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 SOFT = 0.01  # of full scale: differences below it count as their square, so grain and outliers weigh alike
-EDGES, COARSE, STEADY = 0.4, 0.5, 0.3
+EDGES, COARSE, STEADY, SWING = 0.4, 0.5, 0.3, 2.0
 
 
 def near(picture: Tensor, truth: Tensor) -> Tensor:
@@ -34,3 +34,10 @@ def frame_loss(picture: Tensor, truth: Tensor) -> Tensor:
 def steadiness(picture: Tensor, before: Tensor, truth: Tensor, truth_before: Tensor) -> Tensor:
     """Change from frame to frame that the truth does not have: flicker, boiling grain, ghosts that fade."""
     return STEADY * ((picture - before) - (truth - truth_before)).abs().mean()
+
+
+def swing(picture: Tensor, truth: Tensor) -> Tensor:
+    """How far a picture goes beyond what the truth has within a pixel: rings along edges."""
+    above = picture - functional.max_pool2d(truth, 3, 1, 1)
+    below = -functional.max_pool2d(-truth, 3, 1, 1) - picture
+    return SWING * (functional.relu(above) + functional.relu(below)).mean()

@@ -3,21 +3,24 @@
 All work on 4x4 blocks of pixels (2x2 for super-resolution) folded into channels: plain 3x3 convolutions on a picture of
 a sixteenth of the pixels are what INT8 hardware runs best. Three ideas carry the rest:
 
-- *Levels that fit.* A picture enters as `level - 128/255`, quantised in steps of 1/255: every 8-bit level is exactly
-  one INT8 value, so nothing of the input is lost and no convolution need stay in float. The residual is added in float.
-- *Detail by consent.* A linear filter gives a calm picture; what it takes away is the detail. For each pixel the net
-  says how much of the detail is grain. It need not rebuild a picture pixel by pixel in order to clean it, and what is
-  larger than the filter, a faint lesion, comes through whole unless the net takes it away on purpose.
-- *A learned average.* For each pixel the net gives how far to move from the previous result towards the new one:
-  y = previous + gain * (new - previous). A still pixel is averaged over many frames, a moving one takes the new frame
-  at once, and the average itself is kept in float.
+- *An average that knows its age.* What is carried from frame to frame is a mean of frames as they came, in float, and
+  beside each pixel how many frames it is worth. Where nothing moves, a new frame counts 1 / (age + 1): as good a mean
+  as there can be at every age. What the net gives is only how surely a pixel has moved; then it takes the new frame at
+  once and its age begins again. No result is ever fed back, so nothing that the net makes up can grow.
+- *Detail by consent.* Linear filters of two widths part the mean into a calm picture, coarse grain and fine grain, and
+  for each pixel the net says how much of either grain to take away. It need not rebuild a picture pixel by pixel in
+  order to clean it, and what is larger than the filters, a faint lesion, comes through whole.
+- *Levels that fit.* A picture enters a convolution as `level - 128/255`, quantised in steps of 1/255: every 8-bit level
+  is exactly one INT8 value. The result is put together in float, and so are the two filters.
 
 `Quantiser`s are idle while a net is trained in float. `calibration/quantize.py` gives them limits and turns them on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +32,9 @@ BLOCK = 4
 PIXELS = BLOCK * BLOCK
 CENTRE = 128 / 255
 STEP = 1 / 255
+STEEP = 2.0  # a pixel has moved or it has not: small steps of the net's own must be able to say so surely
+NEWS_GAIN = 3.0  # what has changed is fainter than what is there
+SMALL = 0.1  # features are of the order of 1, corrections of a picture are not
 TOP = 127 * STEP  # the highest value of the input quantiser; its lowest is -128 steps
 
 
@@ -56,10 +62,11 @@ def symmetric(x: Tensor, step: Tensor) -> Tensor:
 
 
 class Convolution(nn.Conv2d):
-    """3x3; its weights can be held to INT8, symmetric for each output channel."""
+    """3x3; its weights can be held to INT8, symmetric for each output channel, unless it does not bear that."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, sensitive: bool = False) -> None:
         super().__init__(inputs, outputs, 3, padding=1)
+        self.sensitive = sensitive
         self.quantised = False
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch names it so
@@ -86,6 +93,11 @@ class Trunk(nn.Module):
         self.limits = nn.ModuleList(Quantiser() for _ in self.layers)
         for layer in self.layers:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # type: ignore[union-attr]
+        with torch.no_grad():  # three filters of four look at differences: grain is faint beside brightness
+            first = self.layers[0].weight
+            assert isinstance(first, Tensor)
+            texture, levels = slice(channels // 4, None), slice(0, min(inputs, PIXELS))
+            first[texture, levels] -= first[texture, levels].mean((1, 2, 3), keepdim=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """From a picture that has passed `enter`."""
@@ -94,45 +106,54 @@ class Trunk(nn.Module):
         return x
 
 
+State: TypeAlias = tuple[Tensor, Tensor, Tensor]  # the mean, each pixel's age, hidden features; as blocks
+
+
 class Clarity(nn.Module):
-    """Causal, recurrent denoising. State: the previous result and some hidden features, both as blocks."""
+    """Causal, recurrent denoising."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
-        self.hidden = recipe.hidden
-        self.trunk = Trunk(2 * PIXELS + recipe.hidden, recipe.channels, recipe.middle)
-        self.detail = Convolution(2 * PIXELS + recipe.hidden, PIXELS)  # linear: a pixel less its surroundings
+        self.hidden, self.memory = recipe.hidden, recipe.memory
+        self.trunk = Trunk(2 * PIXELS + recipe.hidden + 1, recipe.channels, recipe.middle)
+        # Linear: what two filters take away, the fine and the coarse. In float: its taps are small beside the one that
+        # stands for the pixel itself. In INT8 they cost 1.4 dB of low-dose fluoroscopy, all other layers 0.1 together.
+        self.grain = Convolution(PIXELS, 2 * PIXELS, sensitive=True)
+        self.calm = _head(recipe.channels, 2 * PIXELS)
         self.residual = _head(recipe.channels, PIXELS)
-        self.calm = _head(recipe.channels, PIXELS)
-        self.gain = _head(recipe.channels, PIXELS)
+        self.moved = _head(recipe.channels, PIXELS)
         self.features = _head(recipe.channels, recipe.hidden)
-        _as_high_pass(self.detail)
+        _as_high_passes(self.grain, *recipe.smooth)
         # Radiation comes in few quanta and bodies lie still: there a net begins by averaging, and learns where not to.
-        nn.init.constant_(self.gain.bias, -1.0 if recipe.task == "fluoroscopy" else 0.5)  # type: ignore[arg-type]
+        nn.init.constant_(self.moved.bias, recipe.doubt)  # type: ignore[arg-type]
 
-    def forward(self, level: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, level: Tensor, state: State | None) -> tuple[Tensor, State]:
         """One frame [n, 1, h, w], levels 0..1, and what it leaves for the next."""
         x = functional.pixel_unshuffle(level, BLOCK)
         if state is None:
-            news = torch.zeros_like(x)
-            hidden = x.new_zeros(len(x), self.hidden, *x.shape[2:])
-        else:
-            news, hidden = x - state[0], state[1]
-        seen = self.trunk.enter(torch.cat((x - CENTRE, 2 * news, hidden), 1))
-        found = self.trunk(seen)
-        grain = self.detail(seen).float() * torch.sigmoid(self.calm(found).float())
-        gain = torch.sigmoid(self.gain(found).float())
-        moved = (news + self.residual(found).float() - grain) * gain
-        result = (x - news + moved).clamp(0, 1)
-        features = self.features(found).float().clamp(0, TOP)
-        return functional.pixel_shuffle(result, BLOCK), (result, features)
+            state = x, torch.zeros_like(x), x.new_zeros(len(x), self.hidden, *x.shape[2:])
+        mean, age, hidden = state
+        news = x - mean
+        fresh = 1 / (age + 1)
+        seen = torch.cat((mean - CENTRE, NEWS_GAIN * news, hidden, 0.5 * fresh.mean(1, keepdim=True)), 1)
+        found = self.trunk(self.trunk.enter(seen))
+        gain = fresh + (1 - fresh) * torch.sigmoid(STEEP * self.moved(found).float())
+        mean = mean + gain * news
+        grain = self.grain(mean - CENTRE).float() * torch.sigmoid(self.calm(found).float())
+        result = mean + SMALL * self.residual(found).float() - grain[:, :PIXELS] - grain[:, PIXELS:]
+        features = (SMALL * self.features(found).float()).clamp(0, TOP)
+        return functional.pixel_shuffle(result, BLOCK), (mean, (1 / gain).clamp(max=self.memory), features)
 
     def kmac_per_px(self) -> float:
         return _weights(self) / PIXELS / 1000
 
 
 class Upscale(nn.Module):
-    """Twice the sides: bicubic, and what the net knows better. No state."""
+    """Twice the sides: bicubic, and what the net knows better. No state.
+
+    Each pixel of the small picture is the mean of its four in the large one, exactly: the base is bicubic made so, and
+    the net may only change how the four differ. Nothing that the small picture shows can grow fainter or stronger.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -142,11 +163,40 @@ class Upscale(nn.Module):
     def forward(self, level: Tensor) -> Tensor:
         found = self.trunk(self.trunk.enter(functional.pixel_unshuffle(level, 2) - CENTRE))
         grown = functional.interpolate(level, scale_factor=2, mode="bicubic", align_corners=False)
-        return grown + functional.pixel_shuffle(self.residual(found).float(), BLOCK)
+        large = grown + functional.pixel_shuffle(SMALL * self.residual(found).float(), BLOCK)
+        return large + functional.interpolate(level - functional.avg_pool2d(large, 2), scale_factor=2, mode="nearest")
 
     def kmac_per_px(self) -> float:
         """Per pixel of the result."""
         return _weights(self) / PIXELS / 1000
+
+
+def _spread_into(spreads: list[Tensor]) -> Callable[[nn.Module, object, Tensor], None]:
+    def note(_layer: nn.Module, _inputs: object, out: Tensor) -> None:
+        spreads.append(functional.relu(out).std((0, 2, 3)))
+
+    return note
+
+
+@torch.no_grad()
+def prime(net: Clarity | Upscale, levels: Tensor) -> None:
+    """Scale a new trunk, layer by layer, so that features are of the order of 1 on real pictures [n, frames, h, w].
+
+    Pictures span a small part of their range and what moves in them less still; weights drawn for inputs of order 1
+    leave the last features so faint that training lets them die.
+    """
+    for layer in net.trunk.layers:
+        spreads: list[Tensor] = []
+        hook = layer.register_forward_hook(_spread_into(spreads))
+        state = None
+        for frame in levels.unbind(1):
+            if isinstance(net, Upscale):
+                net(functional.avg_pool2d(frame[:, None], 2))
+            else:
+                _, state = net(frame[:, None], state)
+        hook.remove()
+        spread = torch.stack(spreads).mean(0).clamp_min(1e-3)
+        layer.weight /= spread[:, None, None, None]  # type: ignore[operator]
 
 
 def build(recipe: Recipe) -> Clarity | Upscale:
@@ -158,7 +208,7 @@ def hold_to_int8(net: nn.Module, on: bool) -> None:
         if isinstance(module, Quantiser):
             module.active = on
         elif isinstance(module, Convolution):
-            module.quantised = on
+            module.quantised = on and not module.sensitive
 
 
 def _head(channels: int, outputs: int) -> Convolution:
@@ -168,17 +218,23 @@ def _head(channels: int, outputs: int) -> Convolution:
     return head
 
 
-def _as_high_pass(layer: Convolution, sigma: float = 2.3) -> None:
-    """Each pixel of the current picture less a Gaussian mean around it, over blocks and their neighbours."""
+def _as_high_passes(layer: Convolution, fine: float, coarse: float) -> None:
+    """Each pixel less a Gaussian mean around it, and that mean less a wider one; over blocks and their neighbours."""
+    narrow, wide = _gaussian(fine), _gaussian(coarse)
+    with torch.no_grad():
+        layer.weight[:PIXELS] = -narrow
+        layer.weight[:PIXELS, :, 1, 1] += torch.eye(PIXELS)
+        layer.weight[PIXELS:] = narrow - wide
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+
+def _gaussian(sigma: float) -> Tensor:
+    """The mean around each pixel of a block, as a 3x3 kernel over blocks: [pixel, pixel, 3, 3]."""
     offset = torch.arange(-BLOCK, 2 * BLOCK, dtype=torch.float32)
     line = torch.stack([torch.exp(-0.5 * ((offset - at) / sigma) ** 2) for at in range(BLOCK)])
     line /= line.sum(1, keepdim=True)
     mean = torch.einsum("ya,xb->yxab", line, line).view(PIXELS, 3, BLOCK, 3, BLOCK)
-    with torch.no_grad():
-        layer.weight.zero_()
-        layer.weight[:, :PIXELS] = -mean.permute(0, 2, 4, 1, 3).reshape(PIXELS, PIXELS, 3, 3)
-        layer.weight[:, :PIXELS, 1, 1] += torch.eye(PIXELS)
-        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return mean.permute(0, 2, 4, 1, 3).reshape(PIXELS, PIXELS, 3, 3)
 
 
 def _weights(net: nn.Module) -> int:

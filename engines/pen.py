@@ -29,6 +29,10 @@ class Graph:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
         return output
 
+    def split(self, x: str, sizes: str, outputs: list[str]) -> None:
+        """Along the channels."""
+        self.nodes.append(helper.make_node("Split", [x, sizes], outputs, name=f"{x}.split", axis=1))
+
     def quantised(self, x: str, limit: float, name: str) -> str:
         """Symmetric INT8, zero point 0: what lies beyond the limit saturates."""
         scale = self.constant(f"{name}_scale", np.float32(limit / 127))

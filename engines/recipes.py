@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Task = Literal["ultrasound", "fluoroscopy", "superres"]
+Size = Literal["large", "medium", "small"]
 
 
 @dataclass(frozen=True)
 class Recipe:
     name: str
     task: Task
-    size: Literal["large", "medium", "small"]
+    size: Size
     channels: int
     middle: int  # convolutions between the first and the heads
     hidden: int  # recurrent feature channels beside the previous picture
+    memory: float = 6.0  # a still pixel is the mean of so many frames, at most
+    smooth: tuple[float, float] = (1.2, 3.0)  # widths in pixels of the filters that tell grain, to begin with
+    ghost: float = 0.3  # what a ghost as strong as what has passed adds to the loss
+    kept: float = 0.15  # what a disc that is lost altogether adds to the loss
+    forgiven: float = 0.04  # of a disc, lost or added, costs nothing: grain could not be calmed otherwise
+    doubt: float = 0.0  # how readily a young net takes a pixel for moved; of a sigmoid
     batch: int = 4
     crop: int = 96
     warm: int = 6  # at most so many frames run ahead without gradient, so that the steady state is trained too
     clip: int = 6  # frames with gradient
-    rate: float = 2e-3
+    rate: float = 1e-3
     minutes: float = 30.0  # on two CPU cores; a GPU gets further in the same time
 
     @property
@@ -28,15 +35,23 @@ class Recipe:
         return ("ultrasound", "fluoroscopy", "unknown") if self.task == "superres" else (self.task,)
 
 
+# X-rays come in few quanta: averages are long, and grain is strong enough to let a little of a lesion go with it.
+_LOW_DOSE: dict[str, Any] = {"memory": 16.0, "doubt": -2.4, "warm": 16, "ghost": 0.15, "kept": 0.1, "forgiven": 0.08}
+_SIZES: dict[Size, dict[str, Any]] = {
+    "large": {"channels": 64, "middle": 4, "hidden": 16, "minutes": 32},
+    "medium": {"channels": 48, "middle": 3, "hidden": 16, "minutes": 18},
+    "small": {"channels": 32, "middle": 2, "hidden": 8, "minutes": 12},
+}
+SCENES = {"ultrasound": 600, "fluoroscopy": 500}  # phantoms that the clips come from
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("ultrasound-clarity-large", "ultrasound", "large", channels=64, middle=4, hidden=16, minutes=25),
-        Recipe("ultrasound-clarity-medium", "ultrasound", "medium", channels=48, middle=3, hidden=16, minutes=12),
-        Recipe("ultrasound-clarity-small", "ultrasound", "small", channels=32, middle=2, hidden=8, minutes=10),
-        Recipe("fluoroscopy-clarity-large", "fluoroscopy", "large", channels=64, middle=4, hidden=16, minutes=25),
-        Recipe("fluoroscopy-clarity-medium", "fluoroscopy", "medium", channels=48, middle=3, hidden=16, minutes=12),
-        Recipe("fluoroscopy-clarity-small", "fluoroscopy", "small", channels=32, middle=2, hidden=8, minutes=10),
-        Recipe("superres-2x", "superres", "large", channels=48, middle=3, hidden=0, batch=16, crop=64, minutes=8),
+        *(Recipe(f"ultrasound-clarity-{size}", "ultrasound", size, **net) for size, net in _SIZES.items()),
+        *(
+            Recipe(f"fluoroscopy-clarity-{size}", "fluoroscopy", size, **net, **_LOW_DOSE)
+            for size, net in _SIZES.items()
+        ),
+        Recipe("superres-2x", "superres", "large", channels=48, middle=3, hidden=0, batch=16, crop=64, minutes=9),
     )
 }

@@ -25,16 +25,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from engines import export, nets
-from engines.bank import FRAMES, Bank, fingerprint, open_bank
+from engines.bank import Bank, fingerprint, open_bank
 from engines.curve import draw_curve
 from engines.implants import answer_loss, ghost_loss, with_implants
-from engines.losses import edges, frame_loss, near, steadiness
+from engines.losses import edges, frame_loss, near, steadiness, swing
 from engines.nets import Clarity, Upscale
-from engines.recipes import RECIPES, Recipe
+from engines.recipes import RECIPES, SCENES, Recipe
+from engines.shapes import drawn
 
 HOME = Path(__file__).parent
 SAVE_EVERY_S = 60
-LISTENS = (0.3, 0.6)  # of the whole time: when the answer to discs begins to count, and when it does in full
+LISTENS = (0.15, 0.45)  # of the whole time: when the answer to discs begins to count, and when it does in full
 LEARN = 0.05  # of the whole time: the rate climbs, then falls as a cosine
 VALIDATION = 24  # clips of the bank that are never trained on: for the learning curve only
 
@@ -56,12 +57,15 @@ class Training:
         self.recipe, self.banks, self.budget = recipe, banks, minutes * 60
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.net = nets.build(recipe).to(self.device)
-        self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
         self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=1e-4)
+        self.average: dict[str, Tensor] = {}
         self.at = Progressed()
         self._saved = folder / f"{recipe.name}.pt"
         if resume and self._saved.exists():
             self._resume()
+        else:
+            nets.prime(self.net, self._batch(np.random.default_rng(0x9121))[0])
+            self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
 
     def begin_from(self, model: bytes) -> None:
         """The weights of a float file, instead of random ones."""
@@ -100,9 +104,12 @@ class Training:
 
     def _loss(self, shown: Tensor, true: Tensor, ahead: int) -> Tensor:
         if isinstance(self.net, Upscale):
-            half = len(true) // 2  # clean structure, and pictures as they are, whose grain must stay what it is
-            return upscale_loss(self.net, torch.cat((true[:half], shown[half:])))
-        return clip_loss(self.net, shown, true, slice(ahead, ahead + self.recipe.clip), self.listening)
+            # Clean structure, pictures as they are, whose grain must stay what it is, and edges without anything else.
+            third, side = len(true) // 3, true.shape[-1]
+            rng = np.random.default_rng((self.at.step, 0x5EA9))
+            plain = torch.from_numpy(np.stack([drawn(side, rng)[None] for _ in range(third)])).to(true)
+            return upscale_loss(self.net, torch.cat((plain, true[:third], shown[2 * third :])))
+        return clip_loss(self.net, self.recipe, (shown, true), ahead, self.listening)
 
     def _set_rate(self) -> None:
         part = min(1.0, self.at.seconds / self.budget)
@@ -147,7 +154,7 @@ class Training:
         bank = self.banks[int(rng.integers(len(self.banks)))]
         number = int(rng.integers(VALIDATION, len(bank)))
         size, frames = self.recipe.crop, self._frames
-        first = int(rng.integers(0, FRAMES - frames + 1))
+        first = int(rng.integers(0, bank.frames - frames + 1))
         y, x = (int(v) for v in rng.integers(0, bank.shown.shape[-1] - size + 1, 2))
         cut = (number, slice(first, first + frames), slice(y, y + size), slice(x, x + size))
         pair = [bank.shown[cut], bank.true[cut]]
@@ -215,31 +222,33 @@ class Training:
         self.at = Progressed(**state["at"])
 
 
-def clip_loss(net: Clarity, shown: Tensor, true: Tensor, learnt: slice, listening: float) -> Tensor:
-    """Over a batch of clips [n, frames, h, w]: frames before those to learn from only bring the state up.
+def clip_loss(net: Clarity, recipe: Recipe, clips: tuple[Tensor, Tensor], ahead: int, listening: float) -> Tensor:
+    """Over a batch of clips, shown and true [n, frames, h, w]: frames before `ahead` only bring the state up.
 
     The second half of the batch is the first with discs in it; `listening` is the weight of the answer to them.
     """
+    shown, true = clips
     state, frames = None, shown.unbind(1)
     with torch.no_grad():
-        for frame in frames[: learnt.start]:
+        for frame in frames[:ahead]:
             state = net(frame[:, None], state)[1]
     total, before = shown.new_zeros(()), None
-    for number in range(learnt.start, learnt.stop):
+    for number in range(ahead, ahead + recipe.clip):
         picture, state = net(frames[number][:, None], state)
         truth = true[:, number, None]
-        total = total + frame_loss(picture, truth) + listening * answer_loss(picture, truth)
+        total = total + frame_loss(picture, truth)
+        total = total + listening * recipe.kept * answer_loss(picture, truth, recipe.forgiven)
         if before is not None:
             total = total + steadiness(picture, before, truth, true[:, number - 1, None])
-            total = total + listening * ghost_loss(picture, truth, true[:, number - 1, None])
+            total = total + listening * recipe.ghost * ghost_loss(picture, truth, true[:, number - 1, None])
         before = picture
-    return total / (learnt.stop - learnt.start)
+    return total / recipe.clip
 
 
 def upscale_loss(net: Upscale, true: Tensor) -> Tensor:
     """From half the sides back to the whole picture."""
     picture = net(functional.avg_pool2d(true, 2))
-    return near(picture, true) + 0.4 * edges(picture, true)
+    return near(picture, true) + 0.4 * edges(picture, true) + swing(picture, true)
 
 
 def _psnr(picture: Tensor, truth: Tensor) -> float:
@@ -247,8 +256,7 @@ def _psnr(picture: Tensor, truth: Tensor) -> float:
 
 
 def train(recipe: Recipe, options: argparse.Namespace) -> None:
-    modalities = ("ultrasound", "fluoroscopy") if recipe.task == "superres" else (recipe.task,)
-    banks = [open_bank(options.bank, modality, options.scenes) for modality in modalities]
+    banks = open_banks(recipe, options)
     minutes = options.minutes or recipe.minutes
     training = Training(recipe, banks, minutes, options.out)
     home = HOME / recipe.name
@@ -258,8 +266,25 @@ def train(recipe: Recipe, options: argparse.Namespace) -> None:
     home.mkdir(exist_ok=True)
     (home / "fp32.onnx").write_bytes(export.float_model(training.averaged().cpu(), recipe).SerializeToString())
     draw_curve(home / "learning.png", recipe.name, training.at.curve)
-    (home / "training.json").write_text(json.dumps(_told(training, banks, options), indent=1) + "\n")
+    told = _told(training, banks, options)
+    if options.from_shipped and (home / "training.json").exists():
+        told["before"] = _before(json.loads((home / "training.json").read_text()))
+    (home / "training.json").write_text(json.dumps(told, indent=1) + "\n")
     print(f"{home / 'fp32.onnx'}: {training.at.curve[-1][2]:.2f} dB on {VALIDATION} clips kept aside")
+
+
+def modalities(recipe: Recipe) -> tuple[str, ...]:
+    """Of the phantoms that its clips come from."""
+    return ("ultrasound", "fluoroscopy") if recipe.task == "superres" else (recipe.task,)
+
+
+def open_banks(recipe: Recipe, options: argparse.Namespace) -> list[Bank]:
+    return [open_bank(options.bank, task, options.scenes or SCENES[task]) for task in modalities(recipe)]
+
+
+def _before(told: dict[str, Any]) -> list[dict[str, Any]]:
+    """The runs that an engine's weights have been through already, the oldest first."""
+    return [*told.get("before", []), {key: told.get(key) for key in ("steps", "minutes", "bank", "kept_aside_psnr_db")}]
 
 
 def _told(training: Training, banks: list[Bank], options: argparse.Namespace) -> dict[str, Any]:
@@ -267,7 +292,7 @@ def _told(training: Training, banks: list[Bank], options: argparse.Namespace) ->
     return {
         "recipe": dataclasses.asdict(training.recipe),
         "data": "phantoms of edge.phantom, made stranger by engines/bank.py",
-        "seeds": [0, options.scenes - 1],
+        "seeds": {task: [0, (options.scenes or SCENES[task]) - 1] for task in modalities(training.recipe)},
         "clips": sum(len(bank) for bank in banks),
         "bank": fingerprint(),
         "steps": training.at.step,
@@ -287,7 +312,9 @@ def common_options(about: str | None) -> argparse.ArgumentParser:
     """What training and the quantisation-aware run are asked alike."""
     parser = argparse.ArgumentParser(description=about.splitlines()[0] if about else None)
     parser.add_argument("name", choices=sorted(RECIPES))
-    parser.add_argument("--scenes", type=int, default=600, help="how many phantoms the clips come from")
+    parser.add_argument(
+        "--scenes", type=int, default=0, help="how many phantoms the clips come from; 0: as many as shipped engines saw"
+    )
     parser.add_argument("--bank", type=Path, default=Path("out/bank"))
     parser.add_argument("--threads", type=int, default=0, help="0: all")
     return parser

@@ -164,6 +164,8 @@ def _training(path: Path) -> str:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
     return " to ".join(str(part) for part in value) if isinstance(value, list) else str(value)
 
 

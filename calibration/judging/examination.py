@@ -191,7 +191,9 @@ def _over_full_dose(
 def _recovered(name: str, kept: fidelity.Kept) -> list[Recovered]:
     given = {(row.condition, row.lesion): row.value for row in kept.of(INPUT)}
     return [
-        Recovered(row.condition, row.lesion, row.count, row.value, row.stderr, given[row.condition, row.lesion])
+        Recovered(
+            row.condition, row.lesion, row.count, row.value, row.stderr, given[row.condition, row.lesion], row.plain
+        )
         for row in sorted(kept.of(name), key=lambda row: (row.condition, row.lesion))
     ]
 

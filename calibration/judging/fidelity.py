@@ -38,6 +38,7 @@ class Recovery:
     count: int
     value: float
     stderr: float
+    plain: bool = True  # to be seen in a single frame
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -50,6 +51,7 @@ class Kept:
     def __init__(self) -> None:
         # condition, lesion, contestant -> (true contrast, recovery) of each
         self._found: dict[tuple[str, str, str], list[tuple[float, float]]] = defaultdict(list)
+        self._plain: set[str] = set()  # lesions
 
     def listen(self, condition: Condition, pair: Pair, shown: dict[str, tuple[Floats, Floats]]) -> None:
         true = pair.present.truths[0], pair.absent.truths[0]
@@ -61,6 +63,7 @@ class Kept:
             contrast = float((squares[0] - squares[1])[mask].mean()) if mask.any() else 0.0
             if contrast == 0.0:
                 continue
+            self._plain |= {placed.label} if placed.plain else set()
             for key, (present, absent) in shown.items():
                 treated = _square(present, placed), _square(absent, placed)
                 recovery = contrast_recovery(*treated, squares[0], squares[1], mask)
@@ -68,7 +71,7 @@ class Kept:
 
     def of(self, contestant: str) -> list[Recovery]:
         return [
-            _pooled(condition, lesion, found)
+            dataclasses.replace(_pooled(condition, lesion, found), plain=lesion in self._plain)
             for (condition, lesion, key), found in self._found.items()
             if key == contestant and len(found) > 1
         ]

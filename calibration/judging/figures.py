@@ -86,6 +86,7 @@ class Recovered(msgspec.Struct, frozen=True):
     value: float
     stderr: float
     input: float
+    plain: bool = True  # well above what can be seen in one frame; the others are near it
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -59,6 +59,11 @@ class Placed:
     def label(self) -> str:
         return f"{self.radius_mm:g} mm, {self.change:+g}"
 
+    @property
+    def plain(self) -> bool:
+        """Not near what can be seen in one frame, but well above it."""
+        return abs(VARIANTS[self.variant]) > 1.0
+
 
 @dataclass(frozen=True, eq=False)
 class Pair:

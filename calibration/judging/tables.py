@@ -75,7 +75,13 @@ def detections(judged: Judged) -> Table:
 
 def recoveries(judged: Judged) -> Table:
     rows = [
-        [row.condition, row.lesion, str(row.count), number(row.input), interval(row.value, row.stderr)]
+        [
+            row.condition,
+            f"{row.lesion}{'' if row.plain else ' (faint)'}",
+            str(row.count),
+            number(row.input),
+            interval(row.value, row.stderr),
+        ]
         for row in judged.recovered
     ]
     return Table(["patient", "lesion", "lesions", "unprocessed shows", "this engine shows, 95 %"], rows)

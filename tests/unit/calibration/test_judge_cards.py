@@ -103,11 +103,13 @@ def test_a_card_holds_what_was_found_and_says_what_is_not_known(home: Path) -> N
     manifest = read_engine(folder).manifest
     for words in (manifest.sha256, manifest.licence, manifest.limits, "probe: curved", "31.00", "no training.json"):
         assert words in card
-    (folder / "training.json").write_text('{"seeds": [0, 599], "steps": 5646, "recipe": {"rate": 0.002}}')
+    (folder / "training.json").write_text(
+        '{"seeds": {"fluoroscopy": [0, 599]}, "steps": 5646, "recipe": {"rate": 0.002}}'
+    )
     (folder / "calibration.json").write_text('{"float_psnr_db": 30.5, "frames": ["ab", "cd"]}')
     cards.write(judged_as(folder), folder)
     card = (folder / "CARD.md").read_text(encoding="utf-8")
-    for words in ("0 to 599", "5646", "rate 0.002", "2 frames", "30.5"):
+    for words in ("fluoroscopy 0 to 599", "5646", "rate 0.002", "2 frames", "30.5"):
         assert words in card
     assert "no training.json" not in card
 

@@ -39,11 +39,17 @@ def took(who: str, ms: float) -> Spoil:
     return spoil
 
 
+PLAIN = Recovered("still", "1 mm, -10", 80, 0.96, 0.001, 0.97)
 SPOILT_GATES: list[tuple[str, str, Spoil]] = [
-    ("lesions_kept", "ultrasound", put("recovered", [Recovered("moving", "1 mm, -2.5", 80, 0.89, 0.001, 0.97)])),
+    ("lesions_kept", "ultrasound", put("recovered", [Recovered("moving", "1 mm, -2.5", 80, 0.86, 0.001, 0.97)])),
     ("lesions_kept", "ultrasound", put("recovered", [Recovered("moving", "1 mm, -2.5", 80, 1.11, 0.001, 0.97)])),
-    ("lesions_kept", "ultrasound", put("recovered", [Recovered("moving", "1 mm, -2.5", 80, 0.74, 0.001, 0.75)])),
+    ("lesions_kept", "ultrasound", put("recovered", [Recovered("moving", "1 mm, -2.5", 80, 0.67, 0.001, 0.75)])),
     ("lesions_kept", "ultrasound", put("recovered", [])),
+    (
+        "lesions_kept",
+        "ultrasound",
+        put("recovered", [PLAIN, Recovered("still", "1 mm, +2", 80, 1.11, 0.001, 0.97, False)]),
+    ),
     ("none_invented", "ultrasound", put("invented", Found(1000, 51, 50, 0, 1.0, 10.0))),
     ("none_invented", "ultrasound", put("invented", Found(0, 0, 0, 0, float("nan"), float("nan")))),
     ("detectability_kept", "ultrasound", detection(lead_over_input=-0.01)),
@@ -61,6 +67,11 @@ SPOILT_GATES: list[tuple[str, str, Spoil]] = [
     ("outside_unchanged", "ultrasound", put("real", RealFrames(91, 91, [], ["screen.png"], 0.01))),
 ]
 SPOILT_TARGETS: list[tuple[str, str, Spoil]] = [
+    (
+        "faint_lesions_kept",
+        "superres",
+        put("recovered", [PLAIN, Recovered("still", "1 mm, +2", 80, 0.8, 0.001, 0.97, False)]),
+    ),
     ("psnr_over_best_peer", "ultrasound", measure("psnr_db", engine=29.9)),
     ("psnr_over_best_peer", "fluoroscopy", measure("psnr_db", engine=28.9)),
     ("psnr_over_best_peer", "superres", measure("psnr_db", engine=27.9)),
@@ -120,6 +131,14 @@ def test_where_the_input_itself_shows_less_an_engine_must_not_show_less_still() 
     judged.recovered = [Recovered("moving", "0.6 mm, +4", 80, 0.76, 0.001, 0.75)]
     gates.decide(judged)
     assert judged.gates["lesions_kept"]
+
+
+def test_faint_lesions_do_not_refuse_an_engine_by_their_contrast() -> None:
+    judged = faultless()
+    judged.recovered = [PLAIN, Recovered("moving", "1 mm, -2.5", 80, 0.4, 0.001, 0.97, False)]
+    gates.decide(judged)
+    assert judged.gates["lesions_kept"]
+    assert judged.targets_missed == ["faint_lesions_kept"]
 
 
 def test_a_quick_run_refuses_only_what_it_is_sure_of() -> None:

@@ -40,14 +40,14 @@ def test_a_disc_that_comes_through_costs_nothing_and_one_that_is_lost_costs_its_
     shown, true = clip()
     more = implants.with_implants(shown, true, "ultrasound", np.random.default_rng(1))[1]
     truths = torch.cat((true, more))[:, 0, None]
-    whole = implants.answer_loss(truths, truths)
-    lost = implants.answer_loss(torch.cat((true, true))[:, 0, None], truths)
-    half = implants.answer_loss(torch.cat((true, (true + more) / 2))[:, 0, None], truths)
-    twice = implants.answer_loss(torch.cat((true, true + 2 * (more - true)))[:, 0, None], truths)
+    whole = implants.answer_loss(truths, truths, 0.0)
+    lost = implants.answer_loss(torch.cat((true, true))[:, 0, None], truths, 0.0)
+    half = implants.answer_loss(torch.cat((true, (true + more) / 2))[:, 0, None], truths, 0.0)
+    twice = implants.answer_loss(torch.cat((true, true + 2 * (more - true)))[:, 0, None], truths, 0.0)
     assert float(whole) == 0
-    assert float(lost) == pytest.approx(implants.KEPT, rel=1e-4)
-    assert float(half) == pytest.approx(implants.KEPT / 2, rel=1e-4)
-    assert float(twice) == pytest.approx(implants.KEPT, rel=1e-4)
+    assert float(lost) == pytest.approx(1.0, rel=1e-4)
+    assert float(half) == pytest.approx(0.5, rel=1e-4)
+    assert float(twice) == pytest.approx(1.0, rel=1e-4)
 
 
 def test_grain_that_is_calmed_within_a_disc_costs_nothing() -> None:
@@ -58,7 +58,7 @@ def test_grain_that_is_calmed_within_a_disc_costs_nothing() -> None:
     grain = torch.randn(disc.shape, generator=torch.Generator().manual_seed(1))
     grain -= (grain * disc).sum((1, 2, 3), keepdim=True) / disc.square().sum((1, 2, 3), keepdim=True) * disc
     calmed = torch.cat((true[:, 0, None], true[:, 0, None] + disc + 0.02 * grain))
-    assert float(implants.answer_loss(calmed, truths)) == pytest.approx(0, abs=1e-4)
+    assert float(implants.answer_loss(calmed, truths, 0.0)) == pytest.approx(0, abs=1e-4)
 
 
 def test_a_ghost_costs_what_is_left_of_what_has_passed_and_a_clean_trail_nothing() -> None:
@@ -71,4 +71,4 @@ def test_a_ghost_costs_what_is_left_of_what_has_passed_and_a_clean_trail_nothing
     faint[..., 10:12] -= 0.05
     assert float(implants.ghost_loss(truths, truths, before)) == 0
     ghost = float(implants.ghost_loss(torch.cat((empty, faint)), truths, before))
-    assert ghost == pytest.approx(implants.GHOST * 0.25, rel=1e-4)
+    assert ghost == pytest.approx(0.25, rel=1e-4)
