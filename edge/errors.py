@@ -5,7 +5,11 @@ LimpidError
 ├── BadFrame           nobody: one message is malformed; it is dropped and counted
 ├── EngineRefused      the engine's maker: this engine may not be opened; the last good one stays
 ├── EngineFault        the pipeline: this frame's result is unusable; the original is shown
-└── SourceUnavailable  the integrator: the frames cannot be reached now; wait and try again
+├── SourceUnavailable  the integrator: the frames cannot be reached now; wait and try again
+├── CaptureRefused     the clinician: it was not stored, and is told so at once, with the reason
+├── OutboxFault        the operator: one stored object cannot be read as it was written; it is set aside, the queue goes on
+├── SinkUnavailable    nobody yet: the archive cannot be reached, or did not answer; the same object is sent again later
+└── SinkRejected       the technician: the archive refused this object for good; it is parked with its reason
 """
 
 from __future__ import annotations
@@ -43,3 +47,19 @@ class EngineFault(LimpidError):  # noqa: N818
 
 class SourceUnavailable(LimpidError):  # noqa: N818
     """The source of frames is not there (camera unplugged, server down). Worth trying again."""
+
+
+class CaptureRefused(LimpidError):  # noqa: N818
+    """A capture cannot be stored (disk full or read-only, nothing to capture). Whoever asked hears it at once."""
+
+
+class OutboxFault(LimpidError):  # noqa: N818
+    """A stored object is damaged, or cannot be opened with the key at hand. It is never sent."""
+
+
+class SinkUnavailable(LimpidError):  # noqa: N818
+    """The destination did not take the object now, or it is not known whether it did. The same one is sent again."""
+
+
+class SinkRejected(LimpidError):  # noqa: N818
+    """The destination refused the object for good, or took it with a reason to look at. It is parked, never dropped."""
