@@ -1,0 +1,106 @@
+"""Durable writing: what these functions have returned from is there after a power cut. Called from any thread."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import threading
+import time
+from pathlib import Path
+
+FOLDER_MODE, FILE_MODE = 0o700, 0o600
+
+
+def sync_folder(folder: Path) -> None:
+    """A rename is durable once its folder is."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def make_folder(folder: Path) -> None:
+    """The folder and its parents, durably, closed to others. It may be there already."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(FOLDER_MODE)
+        _give_to_owner_of(folder.parent, folder)
+    sync_folder(folder.parent)
+
+
+def create(path: Path) -> int:
+    """A new file, for writing; whoever owns the folder can read it, also when root writes it for them."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    _give_to_owner_of(path.parent, fd)
+    return fd
+
+
+def _give_to_owner_of(folder: Path, what: Path | int) -> None:
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        if owner.st_uid != 0:
+            os.chown(what, owner.st_uid, owner.st_gid)
+
+
+def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """All of the new content or all of the old, never something between."""
+    new = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
+    new.unlink(missing_ok=True)  # of a process that had the same number and was cut off
+    fd = create(new)
+    try:
+        try:
+            write_all(fd, content)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        new.rename(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def remove_durably(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def rename_durably(old: Path, new: Path) -> None:
+    old.rename(new)
+    sync_folder(new.parent)
+    if old.parent != new.parent:
+        sync_folder(old.parent)
+
+
+def remove_tree(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def touch(folder: Path) -> None:
+    """Tell whoever watches this folder that something in it changed.
+
+    The kernel stamps a folder by the tick, and two changes of one tick look like one; a time of our own does not.
+    """
+    with contextlib.suppress(OSError):
+        now = time.time_ns()
+        os.utime(folder, ns=(now, now))
+
+
+def room(folder: Path) -> tuple[float, float]:
+    """(per cent used, megabytes free) of the disk this folder lies on, or will lie on."""
+    while not folder.exists():
+        folder = folder.parent
+    about = os.statvfs(folder)
+    used = about.f_blocks - about.f_bfree
+    usable = used + about.f_bavail
+    return 100.0 * used / usable if usable else 100.0, about.f_bavail * about.f_frsize / 1e6

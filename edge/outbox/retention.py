@@ -1,0 +1,55 @@
+"""How long the outbox has been served: the clock by which confirmed captures are kept, and then removed.
+
+A wall clock cannot do it: a device whose battery is flat comes up ten years early, and is put right an hour later. So
+time is counted while the forwarder runs, on the monotonic clock, and what was counted is kept on the disk. A clock that
+jumps changes nothing; a power cut loses the last minute at most; a device that was off keeps its captures for longer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import msgspec
+
+from edge.clock import SECOND, Clock
+from edge.outbox import disk
+
+KEEP_EVERY_S = 60.0
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    served_s: float
+
+
+class Served:
+    """Seconds. Only the process that forwards keeps them; for the others they stand still."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._start_ns: int | None = None
+        self._base_s = self._kept_s = self._read()
+
+    def _read(self) -> float:
+        with contextlib.suppress(OSError, msgspec.MsgspecError):
+            return max(0.0, msgspec.json.decode(self._path.read_bytes(), type=_Kept).served_s)
+        return 0.0
+
+    def start(self) -> None:
+        """From now on this process counts."""
+        if self._start_ns is None:
+            self._base_s = self._kept_s = self._read()
+            self._start_ns = self._clock.now()
+
+    def now_s(self) -> float:
+        if self._start_ns is None:
+            return self._base_s
+        return self._base_s + (self._clock.now() - self._start_ns) / SECOND
+
+    def keep(self) -> None:
+        """Write the count down, once a minute at most. Raises OSError where the disk does."""
+        now = self.now_s()
+        if self._start_ns is not None and now - self._kept_s >= KEEP_EVERY_S:
+            disk.write_durably(self._path, msgspec.json.encode(_Kept(now)))
+            self._kept_s = now
