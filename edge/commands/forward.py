@@ -1,0 +1,177 @@
+"""`limpid forward`: the process that takes the outbox to the archives; `--check` asks each of them whether it is there.
+
+thread            runs                    owns
+main              run_forward             signals, build-up and take-down, removal of what is safe, the alarm
+send-NAME-N       forwarder.Courier.run   one transfer at a time
+settle-NAME       settling.Settling.run   questions and answers on what was sent
+mpps              mpps.StepSender.step    notices that an exam began or ended
+events            health.Events           the log
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from edge import config as configs
+from edge import mpps
+from edge.alarm import Alarm
+from edge.clock import Clock, MonotonicClock
+from edge.config import Config, parse_section
+from edge.errors import LimpidError
+from edge.forwarder import Courier, Destination, Surroundings
+from edge.health import Events, notify
+from edge.outbox import Capture, Outbox, Settings, Stored
+from edge.routing import Route, Rules, parse_route, wants
+from edge.settling import Settling
+from edge.sinks import Sink, open_sink
+from edge.threads import CRASHED, end_anyway_after, stop_on_signals, vital
+
+METERED = Path("/run/limpid/metered")
+HOUSE_EVERY_S = 30.0
+TAKE_DOWN_S = 5.0  # after this the process ends as it is: what was on its way is sent again
+
+
+def run(path: Path | None, *, check: bool = False, as_json: bool = False) -> int:
+    config = configs.load(path)
+    if check:
+        return check_destinations(config, as_json=as_json)
+    stop = threading.Event()
+    return run_forward(config, stop)
+
+
+def local_now() -> datetime:
+    return datetime.now().astimezone()
+
+
+def run_forward(config: Config, stop: threading.Event, wall: Callable[[], datetime] = local_now) -> int:
+    """The forward process, from nothing to nothing. Gives its exit status."""
+    stop_on_signals(stop)
+    crashed = threading.Event()
+    clock = MonotonicClock()
+    with ExitStack() as down:
+        events = Events(clock)
+        down.callback(events.close)
+        events.start()
+        outbox = _open_outbox(config, clock, down)
+        around = Surroundings(outbox, events, clock, wall, is_metered, stop)
+        couriers, threads = _build(config, around, down, crashed)
+        for thread in threads:
+            thread.start()
+        events.emit("forward.ready", pid=os.getpid(), destinations=[courier.name for courier in couriers])
+        notify("READY=1")
+        _keep_house(couriers, around)
+        notify("STOPPING=1")
+        events.emit("forward.stopping")
+        end_anyway_after(TAKE_DOWN_S, CRASHED if crashed.is_set() else 0)
+        for thread in threads:
+            thread.join()
+    return CRASHED if crashed.is_set() else 0
+
+
+def routes_of(config: Config) -> list[Route]:
+    """Every destination of the configuration, its rules read."""
+    return [parse_route(name, table) for name, table in config.destination.items()]
+
+
+def open_destination(route: Route, config: Config) -> Destination:
+    options = dict(route.options)
+    if route.kind == "dimse":
+        options.setdefault("calling", config.station.ae_title)
+    return Destination(route.name, open_sink(route.name, route.kind, options), route.rules)
+
+
+def check_destinations(config: Config, *, as_json: bool) -> int:
+    """Does each answer, and does it know us? Sends no object."""
+    findings = [_check(route, config) for route in routes_of(config)]
+    good = all(finding["ok"] for finding in findings)
+    if as_json:
+        print(json.dumps({"ok": good, "destinations": findings}))
+        return 0 if good else 1
+    console = Console(highlight=False)
+    for finding in findings:
+        verdict = "[green]ok[/]     " if finding["ok"] else "[red]failure[/]"
+        console.print(f"{verdict} {finding['destination']:12} ", finding["what"], sep="", soft_wrap=True)
+    if not findings:
+        console.print("no destinations: see [destination.NAME] in the configuration", markup=False)
+    return 0 if good else 1
+
+
+def _check(route: Route, config: Config) -> dict[str, Any]:
+    about = {"destination": route.name, "kind": route.kind}
+    sink: Sink | None = None
+    try:
+        # Reports are for the running process: a check must not take its port.
+        options = {key: value for key, value in route.options.items() if key != "listen"}
+        sink = open_destination(replace(route, options=options), config).sink
+        return {**about, "ok": True, "what": sink.check()}
+    except LimpidError as error:
+        return {**about, "ok": False, "what": str(error)}
+    finally:
+        if sink is not None:
+            sink.close()
+
+
+def _open_outbox(config: Config, clock: Clock, down: ExitStack) -> Outbox:
+    settings = parse_section(config.outbox, Settings, "outbox")
+    outbox = Outbox(settings.place, settings, clock=clock, who="forward")
+    down.callback(outbox.close)
+    outbox.own_sending()
+    return outbox
+
+
+def _build(
+    config: Config, around: Surroundings, down: ExitStack, crashed: threading.Event
+) -> tuple[list[Courier], list[threading.Thread]]:
+    couriers: list[Courier] = []
+    threads: list[threading.Thread] = []
+    start = functools.partial(vital, stop=around.stop, crashed=crashed)
+    for route in routes_of(config):
+        around.outbox.serve(route.name, functools.partial(_is_meant, route.rules))
+        destination = open_destination(route, config)
+        down.callback(destination.sink.close)
+        courier = Courier(destination, around)
+        couriers.append(courier)
+        threads += [start(f"send-{route.name}-{lane}", courier.run) for lane in range(destination.sink.lanes)]
+        threads.append(start(f"settle-{route.name}", Settling(courier, around).run))
+    sender = mpps.open_sender(config, around.events.emit)
+    if sender is not None:
+        threads.append(start("mpps", functools.partial(_tell_steps, sender)))
+    return couriers, threads
+
+
+def _is_meant(rules: Rules, capture: Capture, stored: Stored) -> bool:
+    return wants(rules, stored.role, stored.modality, capture.priority)
+
+
+def _tell_steps(sender: mpps.StepSender, stop: threading.Event) -> None:
+    while not stop.is_set():
+        if not sender.step(time.monotonic()):
+            stop.wait(1.0)
+
+
+def _keep_house(couriers: list[Courier], around: Surroundings) -> None:
+    """The main thread's: remove what is safe everywhere, and tell of what waits too long."""
+    alarms = [Alarm(courier.name, courier.rules.alarm_hours, around) for courier in couriers]
+    while not around.stop.wait(HOUSE_EVERY_S):
+        removed = around.outbox.remove_confirmed()
+        if removed:
+            around.events.emit("outbox.removed", captures=len(removed))
+        for alarm in alarms:
+            alarm.look()
+
+
+def is_metered() -> bool:
+    """Whoever knows the link (a hook of the network manager, say) keeps this file while it is paid for by the byte."""
+    return METERED.exists()

@@ -1,0 +1,142 @@
+"""After "sent": asking each destination whether it has our objects safe, until it says yes. Then they are confirmed.
+
+One `Settling` a destination, on a thread of its own. A transaction UID is noted in the outbox before the question goes
+out, so that an answer is known for what it is whenever it comes: at once, in an hour, after a restart. No answer in
+time: ask again, with a new transaction. "I do not have it": the same object goes out once more.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from edge.backoff import wait_ns
+from edge.clock import SECOND
+from edge.dicom import uids
+from edge.errors import LimpidError, OutboxFault
+from edge.forwarder import Courier, Surroundings
+from edge.outbox import Item
+from edge.sinks import Answer
+
+MOST_AT_ONCE = 100  # objects in one question
+LOOK_EVERY_S = 0.5
+Key = tuple[str, str]
+
+
+class Settling:
+    """Everything here belongs to the destination's settling thread."""
+
+    def __init__(self, courier: Courier, around: Surroundings) -> None:
+        self._courier, self._around = courier, around
+        self._name, self._rules, self._sink = courier.name, courier.rules, courier.sink
+        self._transactions: dict[Key, str] = {}  # of what was asked for; the outbox knows it as well
+        self._ask_again_at: dict[str, int] = {}  # by transaction
+        self._losses: dict[Key, int] = {}  # how often the destination had said "stored", and had not
+        self._started = around.clock.now()
+        self._next_ask = 0
+        self._failures = 0
+
+    def run(self, stop: threading.Event) -> None:
+        while not stop.wait(LOOK_EVERY_S):
+            try:
+                self.settle()
+            except OutboxFault as error:  # the disk does not take our notes; what they were about is found out again
+                self._around.events.emit("outbox.trouble", destination=self._name, reason=str(error))
+
+    def settle(self) -> None:
+        """Take in what was answered, ask what is due, let go of what is idle."""
+        if self._sink.confirms:
+            self._take_in()
+            now = self._around.clock.now()
+            if now >= self._next_ask:
+                self._next_ask = now + int(self._rules.ask_every_s * SECOND)
+                self._ask()
+                self._take_in()
+        self._courier.rest_if_idle()
+
+    def _ask(self) -> None:
+        for batch in _batches(self._due()):
+            transaction = uids.fresh()
+            self._around.outbox.asked(batch, transaction)
+            self._transactions.update((item.key, transaction) for item in batch)
+            self._ask_again_at[transaction] = self._deadline(self._around.clock.now())
+            try:
+                self._courier.resting = False
+                self._sink.ask(transaction, [self._courier.parcel(item) for item in batch])
+            except (LimpidError, OSError) as trouble:
+                self._put_off(transaction, batch, trouble)
+                return
+            self._failures = 0
+
+    def _put_off(self, transaction: str, batch: list[Item], trouble: Exception) -> None:
+        self._failures += 1
+        first, longest = int(self._rules.first_retry_s * SECOND), int(self._rules.longest_retry_s * SECOND)
+        wait = wait_ns(self._failures, self._around.chance(), first, longest)
+        self._ask_again_at[transaction] = self._next_ask = self._around.clock.now() + wait
+        self._around.events.emit(
+            "commitment.later", destination=self._name, objects=len(batch), reason=str(trouble), tries=self._failures
+        )
+
+    def _due(self) -> list[Item]:
+        """Sent and never asked for, or asked for too long ago."""
+        outbox, now = self._around.outbox, self._around.clock.now()
+        late = [item for item in outbox.items(self._name, "asked") if now >= self._asked_until(item)]
+        return [*outbox.items(self._name, "sent"), *late]
+
+    def _asked_until(self, item: Item) -> int:
+        """After a restart the deadline starts anew: wall clocks jump, and asking later than need be does no harm."""
+        return self._ask_again_at.get(self._transaction(item), self._deadline(self._started))
+
+    def _deadline(self, start_ns: int) -> int:
+        return start_ns + int(self._rules.commitment_minutes * 60 * SECOND)
+
+    def _transaction(self, item: Item) -> str:
+        known = self._transactions.get(item.key)
+        if known is None:
+            facts = self._around.outbox.facts(item, "asked")
+            known = self._transactions[item.key] = facts.transaction if facts else ""
+        return known
+
+    def _take_in(self) -> None:
+        answers = self._sink.answers()
+        if not answers:
+            return
+        asked = {self._courier.sop_uid(item): item for item in self._around.outbox.items(self._name, "asked")}
+        for answer in answers:
+            self._take_in_one(answer, asked)
+
+    def _take_in_one(self, answer: Answer, asked: dict[str, Item]) -> None:
+        for sop_uid, verdict in answer.verdicts.items():
+            item = asked.get(sop_uid)
+            # An answer to a question that was since asked anew, or that nobody asked, decides nothing.
+            if item is None or self._transaction(item) != answer.transaction:
+                self._around.events.emit("commitment.stray", destination=self._name)
+            elif verdict is True:
+                self._around.outbox.confirmed(item, "storage commitment")
+                self._losses.pop(item.key, None)
+                self._forget(item, "object.confirmed")
+            else:
+                self._send_again(item, str(verdict))
+
+    def _send_again(self, item: Item, reason: str) -> None:
+        """It said "stored", and does not have it."""
+        outbox = self._around.outbox
+        try:
+            outbox.retry(item)
+        except OutboxFault as damage:
+            outbox.parked(item, f"the destination lost it ({reason}), and it is damaged here: {damage}")
+            self._forget(item, "object.damaged", reason=str(damage))
+            return
+        losses = self._losses[item.key] = self._losses.get(item.key, 0) + 1
+        self._courier.hold(item.key, losses)
+        self._forget(item, "object.lost", reason=reason, times=losses)
+
+    def _forget(self, item: Item, event: str, **facts: object) -> None:
+        self._transactions.pop(item.key, None)
+        where = {"destination": self._name, "capture": item.capture.id, "object": item.object.name}
+        self._around.events.emit(event, **where, **facts)
+
+
+def _batches(items: list[Item]) -> Iterator[list[Item]]:
+    for start in range(0, len(items), MOST_AT_ONCE):
+        yield items[start : start + MOST_AT_ONCE]

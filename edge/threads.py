@@ -1,0 +1,42 @@
+"""Threads of a process, and its end: what every process of the appliance does alike."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+
+CRASHED = 70  # exit status
+
+
+def vital(
+    name: str, run: Callable[[threading.Event], None], stop: threading.Event, crashed: threading.Event
+) -> threading.Thread:
+    """A thread whose unexpected end is the process's: the supervisor starts a fresh one."""
+
+    def top() -> None:
+        try:
+            run(stop)
+        except Exception:  # noqa: BLE001 - the one place that may: it ends the process
+            traceback.print_exc(file=sys.stderr)
+            crashed.set()
+            stop.set()
+
+    return threading.Thread(target=top, name=name, daemon=True)
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Not in the handler itself: it may have interrupted the very wait that holds the event's lock.
+            signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
+
+
+def end_anyway_after(seconds: float, status: int) -> None:
+    """Nothing that hangs may keep a process from its end."""
+    timer = threading.Timer(seconds, os._exit, args=(status,))
+    timer.daemon = True
+    timer.start()
