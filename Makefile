@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 
-.PHONY: demo test check bench soak engines train judge judge-quick lock clean
+.PHONY: demo peers test check bench soak engines train judge judge-quick lock clean
 .DEFAULT_GOAL := help
 
 help:            ## these lines
@@ -18,10 +18,13 @@ $(VENV)/.ready: requirements-dev.lock pyproject.toml
 demo: $(VENV)/.ready      ## a phantom scanner, the daemon, live figures; pictures in out/
 	$(RUN) edge demo
 
-test: $(VENV)/.ready      ## all tests but the long loops
+peers:           ## the archives and DICOM tools that the tests talk to, where they may be installed
+	tools/install-peers.sh
+
+test: $(VENV)/.ready peers     ## all tests but the long loops
 	$(RUN) pytest -m "not soak and not gpu"
 
-check: $(VENV)/.ready     ## format, lint, types, import contracts, tests: what CI runs
+check: $(VENV)/.ready peers    ## format, lint, types, import contracts, tests: what CI runs
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
