@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from edge import __version__
+from edge.commands import capture_app, exam_app, outbox_app
 from edge.errors import ConfigError, LimpidError
 
 OPERATOR_ERROR = 2
@@ -28,6 +29,9 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Configuration files.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(capture_app.app, name="capture")
+app.add_typer(exam_app.app, name="exam")
+app.add_typer(outbox_app.app, name="outbox")
 
 ConfigOption = Annotated[
     Path | None,
@@ -87,6 +91,18 @@ def live(config: ConfigOption = None) -> None:
     from edge.daemon import run_live
 
     raise typer.Exit(run_live(configs.load(config), threading.Event()))
+
+
+@app.command()
+def forward(
+    config: ConfigOption = None,
+    check: Annotated[bool, typer.Option("--check", help="Ask each destination whether it is there, and end.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """The forward process alone: the outbox to its destinations."""
+    from edge.commands import forward as command
+
+    raise typer.Exit(command.run(config, check=check, as_json=json))
 
 
 @app.command()
@@ -190,7 +206,8 @@ def config_check(
 
 def add_extra_commands(asked: str) -> None:
     """Commands of other packages. They are only looked for when no command of our own was asked for."""
-    own = {info.name or info.callback.__name__ for info in app.registered_commands if info.callback} | {"config"}
+    own = {info.name or info.callback.__name__ for info in app.registered_commands if info.callback}
+    own |= {group.name for group in app.registered_groups if group.name}
     if asked in own:
         return
     points = [point for point in entry_points(group=EXTRA_COMMANDS) if point.name not in own]

@@ -6,14 +6,16 @@ Every setting has a default, so an empty file (or none) is a working configurati
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from edge.errors import ConfigError
+from edge.exam import Order, Patient
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -59,10 +61,101 @@ class Sockets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events: str = "tcp://127.0.0.1:5573"
 
 
+AeTitle = Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]*[!-\[\]-~][ -\[\]-~]*$")]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+ShortText = Annotated[str, msgspec.Meta(max_length=16)]
+LongText = Annotated[str, msgspec.Meta(max_length=64)]
+UidRoot = Annotated[str, msgspec.Meta(max_length=24, pattern=r"^[0-2](\.(0|[1-9][0-9]*))+$")]
+Interval = tuple[float, float]
+
+
+class Station(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[station]: this appliance, as its objects and its peers name it."""
+
+    name: ShortText = "LIMPID"
+    ae_title: AeTitle = "LIMPID"
+    manufacturer: LongText = "Limpid"
+    model: LongText = "Limpid Edge"
+    serial: LongText = ""
+    institution: LongText = ""
+    department: LongText = ""
+    uid_root: UidRoot = "2.25"  # under which new UIDs are made; 2.25 needs no registration
+
+
+class Capture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[capture]: what the capture button stores, and how much memory it may hold meanwhile."""
+
+    folder: str = ""  # exams and their notices to the archive; empty: beside the outbox
+    compression: Literal["jpeg-ls", "rle", "none"] = "jpeg-ls"
+    burn_label: bool = False  # ENHANCED, into a corner of the enhanced pixels
+    lossy_source: bool = False  # the scanner's own stream was compressed with loss
+    clip_seconds: Annotated[float, msgspec.Meta(gt=0, le=600)] = 60.0
+    clip_megabytes: Annotated[int, msgspec.Meta(ge=16)] = 512  # of all captures that are not stored yet
+    barcode: str = "(?P<id>.+)"  # what a barcode holds: groups named as the patient's and the order's fields
+    exam_idle_minutes: Annotated[float, msgspec.Meta(ge=0)] = 120.0  # then an open exam is closed; 0: never
+
+
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[worklist.tls], [mpps.tls]: files in PEM. Without `ca` the system's authorities are trusted."""
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    server_name: str = ""  # where the certificate names something else than the configured host
+
+
+class Peer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A DICOM service on the network."""
+
+    host: str = ""  # empty: there is none
+    port: Port = 104
+    called: AeTitle = "ANY-SCP"  # its AE title
+    calling: str = ""  # ours; empty: the station's
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=300)] = 10.0
+    tls: Tls | None = None
+
+
+class Worklist(Peer, frozen=True, forbid_unknown_fields=True):
+    """[worklist]: where the patients and orders of the day are asked for."""
+
+    modality: str = ""  # only steps of this modality
+    station: str = ""  # only steps scheduled for this AE title
+    days_back: Count = 1
+    days_ahead: Count = 1
+    most: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 200
+
+
+class Mpps(Peer, frozen=True, forbid_unknown_fields=True):
+    """[mpps]: whom to tell that an exam is in progress, completed or discontinued."""
+
+    modality: Annotated[str, msgspec.Meta(pattern="^(US|RF|XA)$")] = "US"
+
+
+class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[[preset]]: a rule. All of its conditions must hold; intervals are from, up to but not including."""
+
+    name: LongText
+    body_part: tuple[str, ...] = ()
+    procedure: tuple[str, ...] = ()  # code values
+    age_years: Interval | None = None
+    weight_kg: Interval | None = None
+    size_m: Interval | None = None
+    implant: bool | None = None
+    engine: str = ""  # a family; empty: the configuration's own choice
+    strength_percent: Percent | None = None
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     live: Live = Live()
     engines: Engines = Engines()
     sockets: Sockets = Sockets()
+    station: Station = Station()
+    capture: Capture = Capture()
+    worklist: Worklist = Worklist()
+    mpps: Mpps = Mpps()
+    preset: tuple[Preset, ...] = ()  # in order; the first that fits is taken
+    outbox: dict[str, Any] = {}  # the outbox's own settings
+    destination: dict[str, dict[str, Any]] = {}  # name -> rules and one kind's options
     source: dict[str, dict[str, Any]] = msgspec.field(default_factory=lambda: {"zeromq": {}})
     display: dict[str, dict[str, Any]] = {}  # displays beside the publisher
 
@@ -127,9 +220,32 @@ def _check_together(config: Config) -> None:
         raise ConfigError("[live] max_age_ms is shorter than deadline_ms: every late frame would be dropped")
     if len(config.source) != 1:
         raise ConfigError(f"[source] needs exactly one kind, has {len(config.source)}")
+    _check_presets(config.preset)
+    _check_barcode(config.capture.barcode)
     addresses = [config.sockets.pictures, config.sockets.control, config.sockets.events]
     if len(set(addresses)) != len(addresses):
         raise ConfigError("[sockets] two sockets share one address")
     for address in addresses:
         if not address.startswith(("tcp://", "ipc://", "inproc://")):
             raise ConfigError(f'[sockets] "{address}" is not a tcp:// or ipc:// address')
+
+
+def _check_presets(presets: tuple[Preset, ...]) -> None:
+    names = [preset.name for preset in presets]
+    for preset in presets:
+        if not preset.name or names.count(preset.name) > 1:
+            raise ConfigError(f'[[preset]] "{preset.name}": every rule needs a name of its own')
+        for key in ("age_years", "weight_kg", "size_m"):
+            interval: Interval | None = getattr(preset, key)
+            if interval is not None and not interval[0] < interval[1]:
+                raise ConfigError(f'[[preset]] "{preset.name}": {key} goes from {interval[0]:g} up to {interval[1]:g}')
+
+
+def _check_barcode(pattern: str) -> None:
+    known = {*Patient.__struct_fields__, *Order.__struct_fields__} - {"size_m", "weight_kg", "procedure_code"}
+    try:
+        groups = set(re.compile(pattern).groupindex)
+    except re.error as error:
+        raise ConfigError(f"[capture] barcode is no regular expression: {error}") from error
+    if not groups or groups - known:
+        raise ConfigError(f"[capture] barcode needs named groups, of: {', '.join(sorted(known))}")

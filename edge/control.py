@@ -1,70 +1,69 @@
 """The control socket (one JSON object in, one out) and the event socket. Each is served by a thread of its own.
 
+What takes long (a capture that is being stored, a worklist) is answered when it is done; meanwhile others are served.
 Nothing a client sends can stop the daemon: whatever is wrong comes back as {"ok": false, "error": ...}.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import queue
 import threading
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 import msgspec
 import zmq
 
 from edge.catalog import Catalog
-from edge.errors import ConfigError
+from edge.errors import ConfigError, LimpidError
 from edge.health import Event
-from edge.wire import STREAM_NAME
+from edge.requests import CaptureRequest, Engines, ExamRequest, Freeze, PictureRequest, Request, Set, Status
 from edge.wishes import Wishes
 
 LARGEST_REQUEST = 64 << 10
-StreamName = Annotated[str, msgspec.Meta(pattern="^" + STREAM_NAME.pattern)]
-
-
-class Status(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="status"):
-    stream: StreamName | None = None
-
-
-class Engines(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="engines"):
-    pass
-
-
-class Freeze(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="freeze"):
-    stream: StreamName | None = None
-
-
-class Unfreeze(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="unfreeze"):
-    stream: StreamName | None = None
-
-
-class Set(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do", tag="set"):
-    stream: StreamName | None = None
-    strength_percent: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
-    view: Literal["enhanced", "original"] | None = None
-    engine: str | None = None
-
-
-Request = Status | Engines | Freeze | Unfreeze | Set
+POLL_MS = 100
+T = TypeVar("T")
+Answer = dict[str, Any]
 
 
 class Desk:
-    """Answers requests. Pure but for the wishes it writes."""
+    """Answers requests. Pure but for the wishes it writes; captures and exams it hands on to those who know."""
 
-    def __init__(self, wishes: Wishes, catalog: Catalog, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        wishes: Wishes,
+        catalog: Catalog,
+        status: Callable[[], dict[str, Any]],
+        captures: Callable[[CaptureRequest], Answer | Future[Answer]] | None = None,
+        exams: Callable[[ExamRequest], Answer | Future[Answer]] | None = None,
+    ) -> None:
         self._wishes = wishes
         self._catalog = catalog
         self._status = status
+        self._captures = captures
+        self._exams = exams
         self._decoder = msgspec.json.Decoder(Request)
 
-    def answer(self, message: bytes) -> dict[str, Any]:
+    def answer(self, message: bytes) -> Answer | Future[Answer]:
+        """At once, or what will come when it is done."""
         try:
-            return {"ok": True, **self._do(self._decoder.decode(message))}
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ConfigError) as error:
-            return {"ok": False, "error": str(error)}
+            done = self._do(self._decoder.decode(message))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LimpidError) as error:
+            return refused(error)
+        return done if isinstance(done, Future) else {"ok": True, **done}
 
-    def _do(self, request: Request) -> dict[str, Any]:
+    def _do(self, request: Request) -> Answer | Future[Answer]:
+        if isinstance(request, CaptureRequest):
+            return _handed_on(self._captures, request)
+        if isinstance(request, ExamRequest):
+            return _handed_on(self._exams, request)
+        return self._do_picture(request)
+
+    def _do_picture(self, request: PictureRequest) -> Answer:
         if isinstance(request, Status):
             return self._status_of(request.stream)
         if isinstance(request, Engines):
@@ -111,27 +110,76 @@ class Desk:
         return {}
 
 
+def _handed_on(to: Callable[[T], Answer | Future[Answer]] | None, request: T) -> Answer | Future[Answer]:
+    if to is None:
+        raise ConfigError("this daemon takes no captures")
+    return to(request)
+
+
+def refused(error: BaseException) -> Answer:
+    return {"ok": False, "error": str(error)}
+
+
+def outcome(done: Future[Answer]) -> Answer:
+    """A finished answer, as it is sent."""
+    error = done.exception()
+    return {"ok": True, **done.result()} if error is None else refused(error)
+
+
 class ControlSocket:
-    """REP: bound at the build-up, served by the control thread, closed by it."""
+    """ROUTER, so that one client's long answer keeps nobody waiting; REQ clients see no difference.
+
+    Bound at the build-up, served by the control thread, closed by it. Other threads finish answers: they leave them in
+    a queue and knock.
+    """
 
     def __init__(self, address: str, desk: Desk, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self._desk = desk
-        self._socket = bound(context, zmq.REP, address, "control")
+        self._socket = bound(context, zmq.ROUTER, address, "control")
+        self._late: queue.SimpleQueue[tuple[list[bytes], Answer]] = queue.SimpleQueue()
+        self._hear, self._knock = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poller = zmq.Poller()
+        self._poller.register(self._socket, zmq.POLLIN)
+        self._poller.register(self._hear, zmq.POLLIN)
 
     def run(self, stop: threading.Event) -> None:
         try:
             while not stop.is_set():
-                self.serve_one()
+                self.serve(POLL_MS)
         finally:
             self._socket.close()
 
-    def serve_one(self) -> None:
-        try:
-            parts = self._socket.recv_multipart()
-        except zmq.Again:
-            return
-        message = parts[0] if len(parts) == 1 else b""
-        self._socket.send(json.dumps(self._desk.answer(message)).encode())
+    def serve(self, timeout_ms: int) -> None:
+        ready = dict(self._poller.poll(timeout_ms))
+        if self._hear in ready:
+            os.read(self._hear, 4096)
+        while not self._late.empty():
+            self._send(*self._late.get_nowait())
+        if self._socket in ready:
+            self._serve_one()
+
+    def _serve_one(self) -> None:
+        with contextlib.suppress(zmq.Again):
+            parts = self._socket.recv_multipart(zmq.NOBLOCK)
+            if b"" not in parts:
+                return  # not from a REQ socket: there is no way to answer
+            cut = parts.index(b"") + 1
+            envelope, body = parts[:cut], parts[cut:]
+            answer = self._desk.answer(body[0] if len(body) == 1 else b"")
+            if isinstance(answer, Future):
+                answer.add_done_callback(lambda done: self._finish(envelope, done))
+            else:
+                self._send(envelope, answer)
+
+    def _finish(self, envelope: list[bytes], done: Future[Answer]) -> None:
+        """On whichever thread finished it."""
+        self._late.put((envelope, outcome(done)))
+        with contextlib.suppress(OSError):  # a full pipe knocks already
+            os.write(self._knock, b"!")
+
+    def _send(self, envelope: list[bytes], answer: Answer) -> None:
+        with contextlib.suppress(zmq.ZMQError):  # whoever asked has gone, or is not reading
+            self._socket.send_multipart([*envelope, json.dumps(answer).encode()], zmq.NOBLOCK)
 
 
 class EventSocket:

@@ -5,24 +5,27 @@ main       this script                signals, build-up and take-down
 live       pipeline.Live.run          source, intake, lanes, sessions, displays' sockets, recent pictures
 receive-*  sources.Pumped             a source that decodes or renders; none for zeromq
 survey     survey.Survey.run          region trackers, opening engines
-control    control.ControlSocket.run  the control socket; writes wishes
+capture    capture.Shutter.run        exams, clips being recorded, putting into the outbox
+hatch      hatch.Hatch.run            the darkroom, a child process that compresses and corrects what is stored
+control    control.ControlSocket.run  the control socket; writes wishes, hands captures and exams on
 events     health.Events              the log and the event socket
 watchdog   health.Watchdog            ends the process when live or an engine hangs
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import gc
 import os
-import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +35,43 @@ import zmq
 
 from edge import __version__
 from edge.backends import Backend, open_backend
-from edge.catalog import open_catalog, shipped_folder
+from edge.capture import Pictures, Shutter, recorder_of
+from edge.catalog import Catalog, open_catalog, shipped_folder
 from edge.clock import SECOND, MonotonicClock
-from edge.config import Config, Engines
+from edge.config import Config, Engines, Preset
 from edge.control import ControlSocket, Desk, EventSocket
 from edge.displays import Display, open_display
 from edge.displays.publish import Options as PublishOptions
 from edge.displays.publish import Publisher
+from edge.exam_book import Book
+from edge.exams import Exams
+from edge.filing import Equipment, Filing, station_of
+from edge.hatch import Hatch
 from edge.health import Events, Vitals, Watchdog, notify, percentiles
 from edge.intake import Intake
+from edge.outbox import Outbox, utc_now
 from edge.pipeline import Live
+from edge.places import places_of
+from edge.reception import Reception
 from edge.shared import Shared
 from edge.sources import open_prompt
+from edge.steps import StepQueue
+from edge.storeroom import Storeroom
 from edge.survey import Survey
+from edge.threads import CRASHED, end_anyway_after, stop_on_signals, vital
 from edge.wishes import Wish, Wishes
 
 TAKE_DOWN_S = 1.5  # after this the process ends as it is: nothing it holds is worth a hung stop
-THREAD_CRASHED = 70
+
+
+@dataclass(frozen=True, slots=True)
+class Captures:
+    """From the capture button to the outbox."""
+
+    outbox: Outbox
+    hatch: Hatch
+    shutter: Shutter
+    reception: Reception
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +82,7 @@ class Parts:
     intake: Intake
     survey: Survey
     live: Live
+    captures: Captures
     control: ControlSocket
     watchdog: Watchdog
 
@@ -79,9 +103,11 @@ def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int]
         parts = build(config, down, backend)
         _quiet_collector()
         threads = [
-            _thread("survey", parts.survey.run, stop, crashed),
-            _thread("control", parts.control.run, stop, crashed),
-            _thread("live", parts.live.run, stop, crashed),
+            vital("survey", parts.survey.run, stop, crashed),
+            vital("hatch", parts.captures.hatch.run, stop, crashed),
+            vital("capture", parts.captures.shutter.run, stop, crashed),
+            vital("control", parts.control.run, stop, crashed),
+            vital("live", parts.live.run, stop, crashed),
         ]
         for thread in threads:
             thread.start()
@@ -91,10 +117,10 @@ def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int]
         stop.wait()
         notify("STOPPING=1")
         parts.shared.events.emit("live.stopping")
-        _end_anyway_after(TAKE_DOWN_S, THREAD_CRASHED if crashed.is_set() else 0)
+        end_anyway_after(TAKE_DOWN_S, CRASHED if crashed.is_set() else 0)
         for thread in reversed(threads):
             thread.join()
-    return THREAD_CRASHED if crashed.is_set() else 0
+    return CRASHED if crashed.is_set() else 0
 
 
 def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend]) -> Parts:
@@ -123,13 +149,61 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
         down.callback(display.close)
     survey = Survey(catalog, config.engines, events, backend)
     survey.load_backends()
-    live = Live(shared, intake, displays, lambda look: survey.inbox.put(look.frame.stream, look))
+    recorder = recorder_of(config.capture)
+    live = Live(shared, intake, displays, lambda look: survey.inbox.put(look.frame.stream, look), recorder.hear)
     down.callback(live.close)
-    desk = Desk(shared.wishes, catalog, lambda: status(shared, intake, live))
+    captures = build_captures(shared, catalog, Pictures(live.recent.snapshot, live.newest, recorder))
+    down.callback(captures.outbox.close)
+    desk = Desk(
+        shared.wishes, catalog, lambda: status(shared, intake, live), captures.shutter.ask, captures.reception.ask
+    )
     control = ControlSocket(config.sockets.control, desk, context)
     watchdog = Watchdog(shared.vitals, int(live_settings.watchdog_s * SECOND), events)
     down.callback(watchdog.close)
-    return Parts(shared, intake, survey, live, control, watchdog)
+    return Parts(shared, intake, survey, live, captures, control, watchdog)
+
+
+def build_captures(shared: Shared, catalog: Catalog, pictures: Pictures) -> Captures:
+    """From the button to the outbox. Nothing here touches the disk before there is something to store."""
+    config, events, places = shared.config, shared.events, places_of(shared.config)
+    outbox = Outbox(places.outbox, places.settings, utc_now, shared.clock, who="live")
+    hatch = Hatch(config, events, outbox.release)
+    storeroom = Storeroom(config, outbox, hatch, events)
+    notices = StepQueue(places.steps) if config.mpps.host else None
+    exams = Exams(
+        Book(places.exams), config, local_now, events, lambda rule: apply_preset(shared, catalog, rule), notices
+    )
+    versions = {engine.manifest.sha256: engine.manifest.version for engine in catalog.engines.values()}
+    equipment = Equipment(station_of(config.station), runtime_name(config.engines.backend), versions)
+    shutter = Shutter(shared, pictures, exams, Filing(shared, exams, storeroom, equipment, local_now))
+    reception = Reception(shared, exams, shutter, storeroom)
+    reception.take_up()
+    return Captures(outbox, hatch, shutter, reception)
+
+
+def apply_preset(shared: Shared, catalog: Catalog, rule: Preset | None) -> None:
+    """The exam's engine and strength, for all streams; without a rule, or after the exam, the configuration's own."""
+    if not shared.config.preset:
+        return
+    family, percent = "", shared.config.live.strength_percent
+    if rule is not None:
+        family, percent = rule.engine, percent if rule.strength_percent is None else rule.strength_percent
+    if family and family not in catalog.families:
+        shared.events.emit("preset.no-engine", preset=rule.name if rule is not None else "", engine=family)
+        family = ""
+    shared.wishes.change(None, family=family, strength=percent / 100)
+
+
+def runtime_name(backend: str) -> str:
+    """What computes the engines, by name and version, as objects say it."""
+    package = {"openvino_cpu": "openvino", "classical": "opencv-python-headless"}.get(backend, "")
+    with contextlib.suppress(PackageNotFoundError):
+        return f"{package} {version(package)}" if package else backend
+    return package
+
+
+def local_now() -> datetime:
+    return datetime.now().astimezone()
 
 
 def status(shared: Shared, intake: Intake, live: Live) -> dict[str, Any]:
@@ -174,29 +248,6 @@ def _stream_status(shared: Shared, intake: Intake, live: Live, name: str) -> dic
     return facts
 
 
-def _thread(
-    name: str, run: Callable[[threading.Event], None], stop: threading.Event, crashed: threading.Event
-) -> threading.Thread:
-    """A thread whose unexpected end is the process's: the supervisor starts a fresh one."""
-
-    def top() -> None:
-        try:
-            run(stop)
-        except Exception:  # noqa: BLE001 - the one place that may: it ends the process
-            traceback.print_exc(file=sys.stderr)
-            crashed.set()
-            stop.set()
-
-    return threading.Thread(target=top, name=name, daemon=True)
-
-
-def stop_on_signals(stop: threading.Event) -> None:
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # Not in the handler itself: it may have interrupted the very wait that holds the event's lock.
-            signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
-
-
 def _quiet_collector() -> None:
     """What was built stays: the garbage collector need not look at it again while frames pass."""
     gc.collect()
@@ -221,9 +272,3 @@ def _keep_memory(megabytes: int) -> None:
         return
     touched = [np.ones(1 << 20, np.uint8) for _ in range(megabytes + megabytes // 4)]
     del touched
-
-
-def _end_anyway_after(seconds: float, status: int) -> None:
-    timer = threading.Timer(seconds, os._exit, args=(status,))
-    timer.daemon = True
-    timer.start()

@@ -7,8 +7,8 @@ LimpidError
 ├── EngineFault        the pipeline: this frame's result is unusable; the original is shown
 ├── SourceUnavailable  the integrator: the frames cannot be reached now; wait and try again
 ├── CaptureRefused     the clinician: it was not stored, and is told so at once, with the reason
-├── OutboxFault        the operator: one stored object cannot be read as it was written; it is set aside, the queue goes on
-├── SinkUnavailable    nobody yet: the archive cannot be reached, or did not answer; the same object is sent again later
+├── OutboxFault        the operator: a stored object is not what was written; it is set aside, the queue goes on
+├── SinkUnavailable    nobody yet: the archive cannot be reached, or does not answer; the object is sent again
 └── SinkRejected       the technician: the archive refused this object for good; it is parked with its reason
 """
 

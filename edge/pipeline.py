@@ -38,6 +38,7 @@ class Live:
         intake: Intake,
         displays: Sequence[Display],
         ask_survey: Callable[[Look], None],
+        hear: Callable[[Shown], None] = lambda _shown: None,
     ) -> None:
         self._config = shared.config
         self._wishes = shared.wishes
@@ -47,10 +48,12 @@ class Live:
         self._intake = intake
         self._displays = displays
         self._ask_survey = ask_survey
+        self._hear = hear  # every picture that was shown, as it is kept; must not wait
         self._told_ended = False
         self._chores: list[tuple[Lane, Shown]] = []
         self._collected_ns = shared.clock.now()
         self.lanes: dict[str, Lane] = {}
+        self.newest: dict[str, Shown] = {}  # of each stream, also of a frozen one; written by live, read by capture
         recent_ns = int(shared.config.live.recent_seconds * SECOND)
         self.recent: Ring[Shown] = Ring(  # written by live; capture takes snapshot()
             max_bytes=shared.config.live.recent_megabytes << 20,
@@ -141,7 +144,7 @@ class Live:
     def _do_chores(self) -> None:
         """What can wait until the picture has left the house: on few cores it would stand in the picture's way."""
         for lane, shown in self._chores:
-            self.recent.add(_kept(shown))
+            self._keep(lane, _kept(shown))
             lane.look(shown.frame, self._wishes.of(lane.stream), self._ask_survey)
             lane.probe(shown.frame, self._clock.now())
             if lane.open_mail():
@@ -150,6 +153,11 @@ class Live:
         self._chores.clear()
         self._note_computing()
         self._collect_garbage()
+
+    def _keep(self, lane: Lane, shown: Shown) -> None:
+        self.recent.add(shown)
+        self.newest[lane.stream] = shown
+        self._hear(shown)
 
     def _tell_treatment(self, lane: Lane) -> None:
         settled = lane.governor.settled
@@ -180,6 +188,7 @@ class Live:
         idle = [name for name, lane in self.lanes.items() if now - lane.heard_ns > IDLE_LANE]
         for name in idle:
             self.lanes.pop(name).close()
+            self.newest.pop(name, None)
 
     def _patience(self) -> int:
         """How long to wait for a frame before somebody must be told that none came."""

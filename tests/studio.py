@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from edge.capture import Equipment, Pictures, Shutter, recorder_of, station_of
+from edge.capture import Pictures, Shutter, recorder_of
 from edge.clock import SECOND, ManualClock
 from edge.config import Config, Preset, parse
 from edge.errors import CaptureRefused
 from edge.exam_book import Book, Vault
 from edge.exams import Exams
+from edge.filing import Equipment, Filing, station_of
 from edge.frame import EngineId, Shown, Treatment
 from edge.health import Events, Vitals
 from edge.outbox import Draft
@@ -87,7 +88,8 @@ class Studio:
         self.exams = Exams(book, self.config, self.wall, self.events, self.applied.append, self.steps)
         pictures = Pictures(self.ring.snapshot, self.newest, self.recorder)
         equipment = Equipment(station_of(self.config.station))
-        self.shutter = Shutter(self.shared, pictures, self.exams, self.shelf, equipment, self.wall)
+        filing = Filing(self.shared, self.exams, self.shelf, equipment, self.wall)
+        self.shutter = Shutter(self.shared, pictures, self.exams, filing)
 
     def wall(self) -> datetime:
         return START + timedelta(microseconds=self.clock.now() / 1000) + self.wall_shift

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from edge import backends, config, displays, plugins, sources
+from edge import backends, config, displays, plugins, sinks, sources
 from edge.config import parse_section
 from edge.errors import ConfigError
+from edge.outbox import Settings
+from edge.routing import parse_route
 
 
 def run(path: Path, *, as_json: bool) -> int:
@@ -28,4 +30,8 @@ def check(path: Path) -> config.Config:
         noun = package.__name__.rsplit(".", 1)[-1].removesuffix("s")
         for kind, options in tables.items():
             parse_section(options, plugins.load(package, kind).Options, f"{noun}.{kind}")
+    parse_section(found.outbox, Settings, "outbox")
+    for name, table in found.destination.items():
+        route = parse_route(name, table)
+        parse_section(route.options, plugins.load(sinks, route.kind).Options, f"destination.{name}.{route.kind}")
     return found

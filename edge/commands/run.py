@@ -7,13 +7,14 @@ from pathlib import Path
 
 from edge import config as configs
 from edge.clock import MonotonicClock
-from edge.daemon import stop_on_signals
+from edge.config import Config
 from edge.health import Events
 from edge.supervisor import Supervisor, own_command
+from edge.threads import stop_on_signals
 
 
 def run(path: Path | None) -> int:
-    configs.load(path)  # a mistake is told here, once, not by each process
+    config = configs.load(path)  # a mistake is told here, once, not by each process
     options = [] if path is None else ["--config", str(path)]
     stop = threading.Event()
     stop_on_signals(stop)
@@ -21,6 +22,12 @@ def run(path: Path | None) -> int:
     events = Events(clock)
     events.start()
     try:
-        return Supervisor({"live": own_command("live", *options)}, clock, events).run(stop)
+        return Supervisor({name: own_command(name, *options) for name in processes(config)}, clock, events).run(stop)
     finally:
         events.close()
+
+
+def processes(config: Config) -> list[str]:
+    """The commands that this configuration needs: without anybody to send to, nobody sends."""
+    sends = bool(config.destination) or bool(config.mpps.host)
+    return ["live", "forward"] if sends else ["live"]

@@ -14,6 +14,7 @@ from edge import config as configs
 from edge import plugins
 from edge.clock import MonotonicClock
 from edge.commands.config_check import check
+from edge.commands.run import processes
 from edge.config import Config, load, parse
 from edge.errors import ConfigError
 from edge.sources import open_source
@@ -160,6 +161,44 @@ def test_the_options_of_a_plugin_are_checked_like_the_rest(tmp_path: Path) -> No
     path.write_text('[engines]\nbackend = "abacus"')
     with pytest.raises(ConfigError, match='unknown backend "abacus"; known: classical, openvino_cpu'):
         check(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[capture]\nclip_second = 3", 'unknown key "clip_second" in [capture]; did you mean "clip_seconds"?'),
+        ('[capture]\ncompression = "zip"', "[capture.compression]"),
+        ("[capture]\nbarcode = '('", "[capture] barcode is no regular expression"),
+        ("[capture]\nbarcode = '.*'", "[capture] barcode needs named groups, of: accession"),
+        ("[capture]\nbarcode = '(?P<nam>.*)'", "[capture] barcode needs named groups"),
+        ('[station]\nae_title = "SEVENTEEN CHARSXX"', "[station.ae_title]"),
+        ('[station]\nuid_root = "1.02"', "[station.uid_root]"),
+        ('[worklist]\nhosts = "x"', 'unknown key "hosts" in [worklist]; did you mean "host"?'),
+        ('[worklist.tls]\ncert = "x"', "cert"),
+        ('[mpps]\nmodality = "CT"', "[mpps.modality]"),
+    ],
+)
+def test_mistakes_around_captures_are_told_like_all_others(text: str, said: str) -> None:
+    assert said in complaint(text)
+
+
+def test_the_tables_of_outbox_and_destinations_are_checked_by_those_who_read_them(tmp_path: Path) -> None:
+    path = tmp_path / "limpid.toml"
+    path.write_text("[outbox]\nretention = 3")
+    with pytest.raises(ConfigError, match='unknown key "retention" in \\[outbox\\]; did you mean "retention_hours"'):
+        check(path)
+    path.write_text('[destination.pacs.dimse]\nhots = "x"')
+    with pytest.raises(ConfigError, match=r"\[destination.pacs.dimse\]"):
+        check(path)
+    path.write_text("[destination.pacs]\nsend = 'both'")
+    with pytest.raises(ConfigError, match="needs one table of its kind"):
+        check(path)
+
+
+def test_somebody_sends_only_where_there_is_somebody_to_send_to() -> None:
+    assert processes(parse("")) == ["live"]
+    assert processes(parse('[mpps]\nhost = "x"')) == ["live", "forward"]
+    assert processes(parse('[destination.a.folder]\npath = "x"')) == ["live", "forward"]
 
 
 def test_every_setting_has_a_default_that_is_valid_itself() -> None:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge.catalog import open_catalog
-from edge.control import Desk
+from edge.client import Control
+from edge.control import ControlSocket, Desk, outcome
+from edge.errors import CaptureRefused, SourceUnavailable
+from edge.requests import Back
 from edge.wishes import Wish, Wishes
+from tests.archives import until
 
 CATALOG = open_catalog([])
 FIRST = Wish(strength=0.8)
@@ -108,14 +117,89 @@ def test_an_unknown_engine_is_told_the_known_ones() -> None:
     assert "handbuilt" in complaint
 
 
+def test_captures_and_exams_are_handed_on_and_their_answers_may_come_later() -> None:
+    later: Future[dict[str, Any]] = Future()
+    asked: list[object] = []
+
+    def capture(request: object) -> Future[dict[str, Any]]:
+        asked.append(request)
+        return later
+
+    desk = Desk(Wishes(FIRST), CATALOG, dict, capture, lambda _request: {"exam": None})
+    assert desk.answer(b'{"do":"capture-back","seconds":3}') is later
+    assert asked == [Back(seconds=3.0)]
+    assert desk.answer(b'{"do":"exam-show"}') == {"ok": True, "exam": None}
+    later.set_exception(CaptureRefused("not stored: the disk is full"))
+    assert outcome(later) == {"ok": False, "error": "not stored: the disk is full"}
+
+
+def test_a_capture_that_is_refused_at_once_is_an_answer_too() -> None:
+    def refuse(_request: object) -> dict[str, Any]:
+        raise CaptureRefused("there is no picture")
+
+    desk = Desk(Wishes(FIRST), CATALOG, dict, refuse)
+    assert desk.answer(b'{"do":"capture-still"}') == {"ok": False, "error": "there is no picture"}
+    assert Counter().ask("exam-close")["ok"] is False  # a desk that has nobody for exams
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[tuple[Control, list[Future[dict[str, Any]]]]]:
+    """A control socket in a thread, whose captures are answered by the test."""
+    address, stop, waiting = f"ipc://{tmp_path}/control", threading.Event(), []
+
+    def capture(_request: object) -> Future[dict[str, Any]]:
+        waiting.append(Future())
+        return waiting[-1]
+
+    desk = Desk(Wishes(FIRST), CATALOG, lambda: {"streams": {}}, capture)
+    served = ControlSocket(address, desk, zmq.Context.instance())
+    thread = threading.Thread(target=served.run, args=(stop,))
+    thread.start()
+    yield Control(address, timeout_s=20), waiting
+    stop.set()
+    thread.join(5)
+
+
+def test_others_are_served_while_an_answer_is_awaited(client: tuple[Control, list[Future[dict[str, Any]]]]) -> None:
+    control, waiting = client
+    with ThreadPoolExecutor(2) as others:
+        late = others.submit(control.ask, "capture-still")
+        until(lambda: len(waiting) == 1, "the capture is asked for")
+        assert control.ask("status") == {"streams": {}}
+        assert not late.done()
+        second = others.submit(control.ask, "capture-still")
+        until(lambda: len(waiting) == 2, "another one")
+        waiting[1].set_result({"captures": ["b"]})
+        assert second.result(20) == {"captures": ["b"]}
+        waiting[0].set_result({"captures": ["a"]})
+        assert late.result(20) == {"captures": ["a"]}
+
+
+def test_who_goes_away_before_the_answer_disturbs_nobody(client: tuple[Control, list[Future[dict[str, Any]]]]) -> None:
+    control, waiting = client
+    with pytest.raises(SourceUnavailable):
+        Control(control._address, timeout_s=0.2).ask("capture-still")
+    waiting[0].set_result({"captures": ["a"]})
+    assert control.ask("status") == {"streams": {}}
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=60),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=20), inner, max_size=4),
     max_leaves=12,
 )
 NEARLY = st.fixed_dictionaries(
-    {"do": st.sampled_from(["status", "engines", "freeze", "unfreeze", "set"]) | JSON},
-    optional={"stream": JSON, "strength_percent": JSON, "view": JSON, "engine": JSON, "other": JSON},
+    {"do": st.sampled_from(["status", "engines", "freeze", "unfreeze", "set", "capture-back", "exam-open"]) | JSON},
+    optional={
+        "stream": JSON,
+        "strength_percent": JSON,
+        "view": JSON,
+        "engine": JSON,
+        "other": JSON,
+        "seconds": JSON,
+        "patient": JSON,
+        "item": JSON,
+    },
 )
 SOUND = st.fixed_dictionaries(
     {"do": st.just("set")},

@@ -1,0 +1,134 @@
+"""Takes jobs to the darkroom and brings its answers back. Runs on the hatch thread of the live process.
+
+The darkroom is started with the first job, started again when it ends on its own, and ended with us. A job on which it
+ends twice is given up: a capture that could not be compressed is let go as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import msgspec
+
+from edge.config import Config
+from edge.darkroom import Correct, Develop, Outcome, Setting
+from edge.errors import OutboxFault
+from edge.health import Events, thread_yields
+
+TRIES = 2
+LOOK_S = 0.2
+LONGEST_HELD_S = 300.0  # on a machine that is too busy
+GRACE_S = 1.0
+Job = Develop | Correct
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    job: Job
+    outcome: Future[Outcome] = field(default_factory=Future[Outcome])
+    handed_in_s: float = field(default_factory=time.monotonic)
+
+
+class Hatch:
+    def __init__(
+        self, config: Config, events: Events, let_go: Callable[[str], None], command: Sequence[str] = ()
+    ) -> None:
+        self._first_line = msgspec.json.encode(Setting(config)) + b"\n"
+        self._events = events
+        self._let_go = let_go  # release a capture as it is
+        self._command = command or [sys.executable, "-m", "edge.darkroom"]
+        self._errands: queue.SimpleQueue[_Errand] = queue.SimpleQueue()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def hand_in(self, job: Job) -> Future[Outcome]:
+        """From any thread; never waits."""
+        errand = _Errand(job)
+        self._errands.put(errand)
+        return errand.outcome
+
+    def run(self, stop: threading.Event) -> None:
+        thread_yields(10)
+        try:
+            while not stop.is_set():
+                try:
+                    errand = self._errands.get(timeout=LOOK_S)
+                except queue.Empty:
+                    continue
+                self._go(errand, stop)
+        finally:
+            self._end()
+
+    def _go(self, errand: _Errand, stop: threading.Event) -> None:
+        if isinstance(errand.job, Develop) and time.monotonic() - errand.handed_in_s > LONGEST_HELD_S:
+            self._let_go_plain(errand.job)  # compressing must not keep a capture from leaving
+            errand.outcome.set_result(Outcome(ok=True))
+            return
+        for _ in range(TRIES):
+            answer = self._ask(msgspec.json.encode(errand.job) + b"\n", stop)
+            if stop.is_set() and answer is None:
+                return
+            if answer is not None:
+                self._bring(errand, msgspec.json.decode(answer, type=Outcome))
+                return
+            self._events.emit("darkroom.ended", status=self._end())
+        if isinstance(errand.job, Develop):
+            self._let_go_plain(errand.job)
+        self._bring(errand, Outcome(ok=False, error="the darkroom ended over it"))
+
+    def _let_go_plain(self, job: Develop) -> None:
+        self._events.emit("darkroom.skipped", captures=[job.capture])
+        with contextlib.suppress(OutboxFault, OSError):
+            if not job.provisional:
+                self._let_go(job.capture)
+
+    def _bring(self, errand: _Errand, outcome: Outcome) -> None:
+        if not outcome.ok:
+            captures = [errand.job.capture] if isinstance(errand.job, Develop) else list(errand.job.captures)
+            self._events.emit("darkroom.failed", captures=captures, reason=outcome.error)
+        errand.outcome.set_result(outcome)
+
+    def _ask(self, line: bytes, stop: threading.Event) -> bytes | None:
+        """One line there, one line back; None where the child ended, or we are to stop."""
+        try:
+            child = self._running()
+            assert child.stdin is not None
+            assert child.stdout is not None
+            child.stdin.write(line)
+            child.stdin.flush()
+        except OSError:
+            return None
+        while not stop.is_set():
+            ready, _, _ = select.select([child.stdout], [], [], LOOK_S)
+            if ready:
+                return child.stdout.readline() or None
+        return None
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._child is None or self._child.poll() is not None:
+            self._end()
+            self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            assert self._child.stdin is not None
+            self._child.stdin.write(self._first_line)
+        return self._child
+
+    def _end(self) -> int | None:
+        child, self._child = self._child, None
+        if child is None:
+            return None
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.kill()  # whatever it was doing can be done again
+        status = child.wait(GRACE_S)
+        child.stdout.close()
+        with contextlib.suppress(OSError):
+            child.stdin.close()
+        return status

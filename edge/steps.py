@@ -1,0 +1,105 @@
+"""Notices to the archive that an exam has begun or ended: a durable queue of small files, in order.
+
+Written by the capture thread, emptied by the forward process (`mpps`). A notice holds the patient's identity, so its
+file is for the owner alone and its name says only its place in the queue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from edge.errors import OutboxFault
+from edge.exam import Exam
+from edge.exam_book import Image, Vault
+
+WAITS, PARKED, DAMAGED = ".notice", ".parked", ".damaged"
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """One step of one exam, as it is to be told. It is complete in itself."""
+
+    step_uid: str  # of the performed procedure step: SOP instance UID of the MPPS object
+    kind: Literal["begun", "ended"]
+    exam: Exam
+    completed: bool = False
+    ended: str = ""
+    images: tuple[Image, ...] = ()
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A notice and its place in the queue."""
+
+    name: str
+    notice: Notice
+
+
+class StepQueue:
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    # ------------------------------------------------ live
+
+    def begun(self, exam: Exam) -> None:
+        self._put(Notice(step_uid(exam), "begun", exam))
+
+    def ended(self, exam: Exam, images: Sequence[Image], *, completed: bool, ended: datetime) -> None:
+        moment = ended.isoformat(timespec="seconds")
+        self._put(Notice(step_uid(exam), "ended", exam, completed, moment, tuple(images)))
+
+    def _put(self, notice: Notice) -> None:
+        number = 1 + max((int(name[:12]) for name in self._vault.names("[0-9]" * 12 + "-*")), default=0)
+        self._vault.write(f"{number:012d}-{notice.kind}{WAITS}", msgspec.json.encode(notice))
+
+    # ------------------------------------------------ forward
+
+    def first(self) -> Waiting | None:
+        """The oldest that is not parked. One that cannot be read is set aside, and the queue goes on."""
+        for name in self._vault.names("*" + WAITS):
+            notice = self._read(name)
+            if notice is not None:
+                return Waiting(name, notice)
+            self._set_aside(name, DAMAGED)
+        return None
+
+    def done(self, waiting: Waiting) -> None:
+        self._vault.remove(waiting.name)
+
+    def park(self, waiting: Waiting) -> None:
+        """Refused for good: kept, with whatever else is about the same step."""
+        for name in self._vault.names("*" + WAITS):
+            notice = self._read(name)
+            if notice is not None and notice.step_uid == waiting.notice.step_uid:
+                self._set_aside(name, PARKED)
+
+    def release(self) -> int:
+        """Try the parked ones again."""
+        parked = self._vault.names("*" + PARKED)
+        for name in parked:
+            self._vault.rename(name, name.removesuffix(PARKED) + WAITS)
+        return len(parked)
+
+    def counts(self) -> dict[str, int]:
+        """How many wait, are parked, are damaged."""
+        kinds = {"waiting": WAITS, "parked": PARKED, "damaged": DAMAGED}
+        return {kind: len(self._vault.names("*" + suffix)) for kind, suffix in kinds.items()}
+
+    def _read(self, name: str) -> Notice | None:
+        try:
+            return msgspec.json.decode(self._vault.read(name), type=Notice)
+        except (msgspec.MsgspecError, UnicodeDecodeError, OutboxFault, OSError):
+            return None
+
+    def _set_aside(self, name: str, suffix: str) -> None:
+        with contextlib.suppress(OSError):
+            self._vault.rename(name, name.removesuffix(WAITS) + suffix)
+
+
+def step_uid(exam: Exam) -> str:
+    """Always the same for one exam, so that a notice sent twice is about one step."""
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, exam.study_uid + '/' + exam.uid).int}"
