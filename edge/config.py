@@ -44,8 +44,8 @@ class Engines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[engines]: which family treats which modality, and on what."""
 
     folders: tuple[str, ...] = ()  # searched before the shipped ones
-    ultrasound: str = "handbuilt"
-    fluoroscopy: str = "handbuilt"
+    ultrasound: str = "ultrasound-clarity"
+    fluoroscopy: str = "fluoroscopy-clarity"
     unknown: str = "handbuilt"
     backend: str = "openvino_cpu"
     threads: Count = 0  # 0: one a core

@@ -157,6 +157,8 @@ def _training(path: Path) -> str:
         "kept_aside_psnr_db": "PSNR on clips kept aside, dB",
     }  # fmt: skip
     rows = [[words, _plain(told[key])] for key, words in names.items() if key in told]
+    runs = (", ".join(f"{key} {value}" for key, value in run.items()) for run in told.get("before", []))
+    rows.extend(["trained before that", run] for run in runs)
     recipe = told.get("recipe")
     if isinstance(recipe, dict):
         rows.append(["recipe", ", ".join(f"{key} {value}" for key, value in recipe.items())])

@@ -27,12 +27,17 @@ def fit(vr: str, text: str) -> str:
         return _CONTROL_BUT_LINES.sub(" ", text).strip()[: _LONGEST[vr]]
     text = _CONTROL.sub(" ", text).replace("\\", "/").strip()
     if vr == "PN":
-        return "=".join(group[:64].rstrip() for group in text.split("=")[:3])
+        return "=".join(_cut(group, 64) for group in text.split("=")[:3])
     if vr == "CS":
         text = text.upper()
     if vr in _PATTERNS and not _PATTERNS[vr].fullmatch(text):
         return ""
-    return text[: 64 if vr == "UI" else _LONGEST.get(vr, len(text))].rstrip()
+    return _cut(text, 64 if vr == "UI" else _LONGEST.get(vr, len(text)))
+
+
+def _cut(text: str, longest: int) -> str:
+    """Beyond ASCII the bytes may be odd in number; then a space is added, and strict readers count it."""
+    return text[: longest if text.isascii() else longest - 1].rstrip()
 
 
 def decimal(value: float) -> str:

@@ -204,7 +204,8 @@ def test_a_damaged_engine_is_refused_and_the_others_run(tmp_path: Path, scan: Sc
     shutil.copytree(ROOT / "engines" / "handbuilt-large", engines / "handbuilt-large")
     model = engines / "handbuilt-large" / "model.onnx"
     model.write_bytes(model.read_bytes()[:-100])
-    with running(tmp_path / "d", f'[engines]\nfolders = ["{engines}"]') as daemon:
+    settings = f'[engines]\nfolders = ["{engines}"]\nultrasound = "handbuilt"\nunknown = "handbuilt"'
+    with running(tmp_path / "d", settings) as daemon:
         scanner = scan(daemon)
         scanner.send_until_enhanced()
         assert scanner.seen[-1][0].engine.name != "handbuilt-large"

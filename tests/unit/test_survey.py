@@ -23,6 +23,7 @@ from edge.survey import Look, OpenKey, Prepared, Survey
 from tests.fakes import SlowBackend, SlowSession, frame
 
 COSTS_MS = {"large": 9.0, "medium": 5.0, "small": 3.0, "classical": 2.0}
+HANDBUILT = '[engines]\nultrasound = "handbuilt"\nfluoroscopy = "handbuilt"'
 FITS = OpenKey("handbuilt", Modality.ULTRASOUND, Shape(96, 128, 8))
 
 
@@ -46,7 +47,7 @@ class ChoosyBackend(SlowBackend):
 class Desk:
     """A survey with a family "handbuilt", which opens, and a family "broken", which may be made to refuse."""
 
-    def __init__(self, home: Path, settings: str = "") -> None:
+    def __init__(self, home: Path, settings: str = HANDBUILT) -> None:
         for size in ("large", "medium", "small"):
             folder = home / f"broken-{size}"
             shutil.copytree(shipped_folder() / f"handbuilt-{size}", folder)
@@ -184,7 +185,7 @@ def test_a_family_that_nobody_made_leaves_classical_and_is_told(desk: Desk) -> N
 
 
 def test_only_the_rungs_of_the_configuration_are_opened(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, '[engines]\nrungs = ["small", "original"]')
+    desk = Desk(tmp_path, HANDBUILT + '\nrungs = ["small", "original"]')
     found = desk.ask()
     desk.end()
     assert found.sessions is not None
