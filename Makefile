@@ -22,14 +22,16 @@ peers:           ## the archives and DICOM tools that the tests talk to, where t
 	tools/install-peers.sh
 
 test: $(VENV)/.ready peers     ## all tests but the long loops
-	$(RUN) pytest -n 2 --dist loadfile -m "not soak and not gpu"
+	$(RUN) pytest -n 2 --dist loadfile -m "not soak and not gpu" --ignore tests/system
+	$(RUN) pytest -m "not soak and not gpu" tests/system
 
 check: $(VENV)/.ready peers    ## format, lint, types, import contracts, tests: what CI runs
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 	$(VENV)/bin/lint-imports
-	$(RUN) pytest -n 2 --dist loadfile -m "not soak and not gpu"
+	$(RUN) pytest -n 2 --dist loadfile -m "not soak and not gpu" --ignore tests/system
+	$(RUN) pytest -m "not soak and not gpu" tests/system
 
 bench: $(VENV)/.ready     ## the figures of the README, measured here
 	$(RUN) edge bench --size 640x480 --fps 30 --seconds 60 --picture out/latency.png

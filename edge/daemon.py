@@ -87,10 +87,12 @@ class Parts:
     watchdog: Watchdog
 
 
-def _is_wanted(folder: Path, engines: Engines) -> bool:
-    """An engine in the operator's own folders, or of a family the configuration names: its refusal is news."""
+def _is_news(folder: Path, engines: Engines, catalog: Catalog) -> bool:
+    """Of the shipped engines some may be refused, and the ladder goes on without them. That is news for who put an
+    engine there himself, and where of a family that is asked for nothing is left."""
     families = (engines.ultrasound, engines.fluoroscopy, engines.unknown)
-    return folder.parent != shipped_folder() or any(folder.name.startswith(f"{family}-") for family in families)
+    nothing_left = [family for family in families if family not in catalog.families]
+    return folder.parent != shipped_folder() or any(folder.name.startswith(f"{family}-") for family in nothing_left)
 
 
 def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int], Backend] = open_backend) -> int:
@@ -137,7 +139,7 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
     shared = Shared(config, clock, events, Vitals(clock), Wishes(Wish(strength=live_settings.strength_percent / 100)))
     catalog = open_catalog(config.engines.folders)
     for folder, reason in catalog.refused.items():
-        if _is_wanted(Path(folder), config.engines):
+        if _is_news(Path(folder), config.engines, catalog):
             events.emit("engine.refused", folder=folder, reason=reason)
     ((kind, options),) = config.source.items()
     source = open_prompt(kind, options, clock)

@@ -25,7 +25,7 @@ COSTS_MS = {"large": 9.0, "medium": 5.0, "small": 3.0, "classical": 2.0}
 class Rig:
     def __init__(self, costs_ms: dict[str, float] | None = None, config: Config | None = None) -> None:
         self.clock = ManualClock()
-        self.config = config or parse("")
+        self.config = config or parse('[engines]\nultrasound = "handbuilt"\nfluoroscopy = "handbuilt"')
         self.events = Events(self.clock, io.StringIO())
         self.heard: list[dict[str, object]] = []
         self.wishes = Wishes(Wish(strength=0.8))

@@ -299,10 +299,11 @@ bind = "{at.frames}"
 @contextlib.contextmanager
 def _bare(options: Options, at: Addresses) -> Generator[None]:
     family = open_catalog([]).family(options.family, options.modality)
-    if "large" not in family:
-        raise ConfigError(f'no engine "{options.family}" of size large for the bare script')
+    sizes = [rung for rung in Engines().rungs if rung in family]
+    if not sizes:
+        raise ConfigError(f'no engine "{options.family}" for the bare script: all were refused, or there is none')
     size = [str(options.width), str(options.height), str(options.bits)]
-    model = str(family["large"].model_path)
+    model = str(family[sizes[0]].model_path)
     command = [sys.executable, "-m", "edge.bench.bare", at.bare_in, at.bare_out, model, *size]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     with ended(process):

@@ -25,7 +25,7 @@ SCREENS = sorted(GE.glob("gastroc_range_of_motion_*.png"))
 CROPPED = sorted(GE.glob("S1_*.png"))
 FLUOROSCOPY = sorted((DATA / "fluoroscopy" / "ge_stills").rglob("*"))
 # Plenty of time: here it is the pixels that are looked at.
-UNHURRIED = parse('[live]\ndeadline_ms = 1000\nmax_age_ms = 5000\n[engines]\nrungs = ["large", "original"]')
+UNHURRIED = parse('[live]\ndeadline_ms = 1000\nmax_age_ms = 5000\n[engines]\nrungs = ["large", "medium", "original"]')
 
 pytestmark = [
     pytest.mark.skipif(not GE.is_dir(), reason="the real frames are not here (../shared/data)"),

@@ -170,8 +170,9 @@ def test_a_stop_is_passed_on_as_sigterm(mind: Any, tmp_path: Path) -> None:
     heard, note = Heard(), tmp_path / "fifo"
     os.mkfifo(note)
     code = (
-        "import signal,sys; f=open(sys.argv[1],'w',buffering=1);"
-        "signal.signal(15, lambda *_: (f.write('term\\n'), sys.exit(0))); f.write('ready\\n'); signal.pause()"
+        "import os,signal,sys; fd=os.open(sys.argv[1],os.O_WRONLY);"  # a file's write may not be entered twice
+        "signal.signal(15, lambda *_: (os.write(fd,b'term\\n'), os._exit(0))); os.write(fd,b'ready\\n');"
+        "[signal.pause() for _ in iter(int, 1)]"
     )
     minded = mind({"live": python(code, note)}, heard)
     with note.open() as said:
