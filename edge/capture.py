@@ -7,8 +7,8 @@ button was pressed.
 
 Nothing here may cost the live path a frame. So the thread is nice, and it stores the frames as they are, uncompressed:
 writing and hashing let go of the interpreter, while the JPEG-LS codec holds it for a whole frame, and the live thread
-would wait for that. 10 s of 640x480 at 30 fps, original and enhanced, are 184 MB: 1.7 s of a core to compress, a
-fraction of that to write. The darkroom, a process of its own, compresses them afterwards; until it has, they are held.
+would wait for that. 10 s of 640x480 at 30 fps, original and enhanced, are 184 MB: 1.7 s of a core to compress, 0.2 s
+to write, on two threads. The darkroom, a process of its own, compresses them afterwards; until it has, they are held.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from edge.filing import Answer, Filing, Shot
 from edge.frame import Shown
 from edge.health import thread_yields
 from edge.recorder import BurstOf, Recorder, bytes_of
-from edge.requests import Back, Burst, CaptureRequest, ClipStart, Still
+from edge.requests import Angles, Back, Burst, CaptureRequest, ClipStart, Still
 from edge.shared import Shared
 
 MOST_WAITING = 16  # jobs that are not stored yet
 TICK_S = 0.1
 TEND_EVERY = 5 * SECOND
 BURST_PATIENCE = SECOND  # beyond the time its pictures need
-NICE = 10
+NICE = 5  # a quarter of a core that somebody else wants; at 10 it would be a tenth, and the user waits for the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ class _Burst:
     due_ns: int
     pictures: BurstOf
     answer: Future[Answer]
+    angles: Angles | None
 
 
 class Shutter:
@@ -86,6 +87,7 @@ class Shutter:
         self._closed = False
         self._tended_ns = 0
         self._bursts: list[_Burst] = []
+        self._clip_angles: dict[str, Angles | None] = {}  # of the clips that are being recorded
         self.recorder = pictures.recorder
 
     # ------------------------------------------------ asked by the control thread
@@ -101,14 +103,14 @@ class Shutter:
     def _asked(self, request: CaptureRequest) -> Future[Answer]:
         stream, now = self._stream_of(request), self._clock.now()
         if isinstance(request, Still):
-            return self._store_later(Shot(stream, "still", (self._newest(stream),)), now)
+            return self._store_later(Shot(stream, "still", (self._newest(stream),), angles=request.angles), now)
         if isinstance(request, Back):
-            return self._store_later(self._last_seconds(stream, request.seconds, now), now)
+            return self._store_later(self._last_seconds(stream, request, now), now)
         answer: Future[Answer] = Future()
         if isinstance(request, Burst):
             return self._queue(_Job(lambda: self._begin_burst(stream, request, now, answer), answer))
         if isinstance(request, ClipStart):
-            return self._queue(_Job(lambda: self._begin_clip(stream, now), answer))
+            return self._queue(_Job(lambda: self._begin_clip(stream, request, now), answer))
         return self._queue(_Job(lambda: self._end_clip(stream), answer))
 
     def do(self, task: Callable[[], Answer | None], answer: Future[Answer]) -> Future[Answer]:
@@ -159,9 +161,9 @@ class Shutter:
             raise CaptureRefused(f"there is no picture of stream {stream}")
         return shown
 
-    def _last_seconds(self, stream: str, seconds: float, now: int) -> Shot:
+    def _last_seconds(self, stream: str, request: Back, now: int) -> Shot:
         """While the picture stands still (frozen, or the scanner silent) the seconds before it count."""
-        newest = self._newest(stream)
+        newest, seconds = self._newest(stream), request.seconds
         since = newest.frame.captured_ns - int(seconds * SECOND)
         shown = tuple(
             one
@@ -171,7 +173,7 @@ class Shutter:
         held = (shown[-1].frame.captured_ns - shown[0].frame.captured_ns) / SECOND
         short = held < 0.9 * seconds - 0.1
         notices = (f"{held:.1f} s were at hand, not {seconds:g}",) if short else ()
-        return Shot(stream, "clip", shown, notices)
+        return Shot(stream, "clip", shown, notices, request.angles)
 
     # ------------------------------------------------ on the capture thread
 
@@ -221,11 +223,12 @@ class Shutter:
 
     # ------------------------------------------------ clips and bursts of what comes
 
-    def _begin_clip(self, stream: str, asked_ns: int) -> Answer:
+    def _begin_clip(self, stream: str, request: ClipStart, asked_ns: int) -> Answer:
         if self.recorder.is_recording(stream):
             raise ConfigError(f"a clip of stream {stream} is being recorded already")
         self._filing.check_room()  # now, not after a minute of recording
         opened = self._filing.open_exam(asked_ns)
+        self._clip_angles[stream] = request.angles
         self.recorder.start(stream, asked_ns)
         self._events.emit("clip.started", stream=stream)
         return {"stream": stream, "recording": True, "longest_s": self._settings.clip_seconds, **opened}
@@ -246,7 +249,7 @@ class Shutter:
         every_ns = int(request.every_ms * MS)
         due_ns = asked_ns + request.count * every_ns + BURST_PATIENCE
         pictures = self.recorder.burst(stream, request.count, every_ns, asked_ns)
-        self._bursts.append(_Burst(stream, request.count, asked_ns, due_ns, pictures, answer))
+        self._bursts.append(_Burst(stream, request.count, asked_ns, due_ns, pictures, answer, request.angles))
 
     def _end_burst(self, burst: _Burst) -> Answer:
         self._bursts.remove(burst)
@@ -255,7 +258,7 @@ class Shutter:
             raise CaptureRefused(f"not stored: no picture of stream {burst.stream} came")
         short = len(shown) < burst.count
         notices = (f"{len(shown)} pictures came, not {burst.count}",) if short else ()
-        return self._filing.keep(Shot(burst.stream, "burst", shown, notices), burst.asked_ns)
+        return self._filing.keep(Shot(burst.stream, "burst", shown, notices, burst.angles), burst.asked_ns)
 
     def _store_finished(self, stream: str) -> None:
         """A clip reached its bound: it is stored at once, and whoever stops it later is told so."""
@@ -268,11 +271,11 @@ class Shutter:
         self.recorder.remember(stream, outcome)
 
     def _store_recording(self, stream: str) -> Answer:
-        recording = self.recorder.stop(stream)
+        recording, angles = self.recorder.stop(stream), self._clip_angles.pop(stream, None)
         notices = (f"the clip ended by itself: {recording.ended}",) if recording.ended else ()
         if not recording.shown:
             raise CaptureRefused(f"not stored: no picture of stream {stream} came while the clip was recorded")
-        return self._filing.keep(Shot(stream, "clip", tuple(recording.shown), notices), recording.started_ns)
+        return self._filing.keep(Shot(stream, "clip", tuple(recording.shown), notices, angles), recording.started_ns)
 
     def finish_recordings(self) -> None:
         """Before an exam ends: what was being recorded is its."""

@@ -169,7 +169,8 @@ def serve(lines: TextIO, out: TextIO) -> None:
     setting = msgspec.json.decode(lines.readline(), type=Setting)
     config, places = setting.config, places_of(setting.config)
     outbox = Outbox(places.outbox, places.settings, utc_now, who="darkroom")
-    room = Darkroom(outbox, config.capture.compression, station_of(config.station), lambda: datetime.now().astimezone())
+    station = station_of(config.station, tells_steps=bool(config.mpps.host))
+    room = Darkroom(outbox, config.capture.compression, station, lambda: datetime.now().astimezone())
     jobs = msgspec.json.Decoder(Develop | Correct)
     for line in lines:
         print(msgspec.json.encode(room.do(jobs.decode(line))).decode(), file=out, flush=True)

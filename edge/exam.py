@@ -5,6 +5,7 @@ Nothing here goes into a log, an event or a metric: those name an exam by its `u
 
 from __future__ import annotations
 
+import uuid
 from typing import Literal
 
 import msgspec
@@ -56,3 +57,13 @@ class Exam(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     priority: Literal["routine", "stat"] = "routine"
     preset: str = ""  # the rule of the configuration that chose the engine and its strength
     corrects: str = ""  # the uid of the exam that this one corrects
+
+
+def step_uid(exam: Exam) -> str:
+    """Of its performed procedure step. Always the same for one exam: a notice sent twice is about one step, and the
+    objects name the step that the archive was told of."""
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, exam.study_uid + '/' + exam.uid).int}"
+
+
+def step_id(exam: Exam) -> str:
+    return exam.uid[:16]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
@@ -14,7 +14,7 @@ from edge.errors import CaptureRefused
 from edge.exam import Exam
 from edge.exam_book import Image
 from edge.exams import Exams
-from edge.frame import Shown
+from edge.frame import Modality, Shown
 from edge.outbox import Draft
 from edge.recorder import parts_of
 from edge.shared import Shared
@@ -47,6 +47,7 @@ class Shot:
     kind: Kind
     shown: tuple[Shown, ...]
     notices: tuple[str, ...] = ()
+    angles: tuple[float, float] | None = None  # of the C-arm
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +117,15 @@ class Filing:
         if len(own) == len(shot.shown):
             return shot
         cut = f"{len(shot.shown) - len(own)} frames from before this exam were left out"
-        return Shot(shot.stream, shot.kind, own, (*shot.notices, cut))
+        return replace(shot, shown=own, notices=(*shot.notices, cut))
 
     def _store(self, shot: Shot, exam: Exam) -> str:
         first = shot.shown[0].frame.captured_ns
         started = self._wall() - timedelta(microseconds=(self._clock.now() - first) / 1000)
         equipment = self._equipment
         take = Take(
-            shot.shown, shot.kind, started, lossy=self._settings.lossy_source, runtime=equipment.runtime,
-            engine_versions=equipment.engine_versions,
+            shot.shown, shot.kind, started, lossy=self._settings.lossy_source, angles=shot.angles,
+            runtime=equipment.runtime, engine_versions=equipment.engine_versions,
         )  # fmt: skip
         options = Options(compression="none", burn_label=self._settings.burn_label)
         made = make_pair(take, exam, equipment.station, options, self._exams.number(shot.stream))
@@ -142,15 +143,15 @@ class Filing:
 def _parts(shot: Shot) -> list[Shot]:
     """A size or format that changed on the way makes another object; a burst is one still after the other."""
     if shot.kind == "burst":
-        return [Shot(shot.stream, "burst", (shown,)) for shown in shot.shown]
-    return [Shot(shot.stream, shot.kind, part) for part in parts_of(shot.shown)]
+        return [replace(shot, shown=(shown,)) for shown in shot.shown]
+    return [replace(shot, shown=part) for part in parts_of(shot.shown)]
 
 
 def image_of(capture: str, made: Made) -> Image:
     return Image(capture, made.series_uid, made.sop_class, made.sop_uid, made.modality)
 
 
-def station_of(settings: StationSettings) -> Station:
+def station_of(settings: StationSettings, *, tells_steps: bool = False) -> Station:
     return Station(
         name=settings.name,
         manufacturer=settings.manufacturer,
@@ -159,11 +160,14 @@ def station_of(settings: StationSettings) -> Station:
         institution=settings.institution,
         department=settings.department,
         uid_root=settings.uid_root,
+        tells_steps=tells_steps,
     )
 
 
 def _told(shot: Shot, parts: Sequence[Shot]) -> list[str]:
     told: list[str] = []
+    if shot.angles and any(one.frame.modality is not Modality.FLUOROSCOPY for one in shot.shown):
+        told.append("the angles are left out: this is no fluoroscopy")
     if shot.kind != "burst" and len(parts) > 1:
         told.append(f"the picture changed its format on the way: stored as {len(parts)} clips")
     for gap in _gaps(shot):

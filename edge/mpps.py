@@ -16,7 +16,7 @@ from pynetdicom.sop_class import ModalityPerformedProcedureStep  # type: ignore[
 
 from edge.config import Config
 from edge.errors import SinkRejected, SinkUnavailable
-from edge.exam import Exam
+from edge.exam import Exam, step_id
 from edge.exam_book import Image
 from edge.places import places_of
 from edge.scu import associated
@@ -110,7 +110,7 @@ def begun(exam: Exam, config: Config) -> Dataset:
     message.PatientName, message.PatientID = exam.patient.name, exam.patient.id
     message.PatientBirthDate, message.PatientSex = exam.patient.birth_date, exam.patient.sex
     message.ReferencedPatientSequence = []
-    message.PerformedProcedureStepID = exam.uid[:16]
+    message.PerformedProcedureStepID = step_id(exam)
     message.PerformedStationAETitle = config.mpps.calling or station.ae_title
     message.PerformedStationName, message.PerformedLocation = station.name, station.department[:16]
     message.PerformedProcedureStepStartDate = f"{moment:%Y%m%d}"

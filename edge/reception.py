@@ -20,6 +20,7 @@ import msgspec
 from edge import identity
 from edge.capture import Shutter
 from edge.darkroom import Outcome
+from edge.daylist import DayList, matching
 from edge.errors import ConfigError, LimpidError, SinkUnavailable
 from edge.exam import Order, Patient
 from edge.exams import Correction, Exams, Opening
@@ -41,6 +42,7 @@ class Reception:
         exams: Exams,
         shutter: Shutter,
         storeroom: Storeroom,
+        day_list: DayList,
         ask_worklist: Sequence[str] = ASK_WORKLIST,
     ) -> None:
         self._config = shared.config
@@ -50,6 +52,7 @@ class Reception:
         self._shutter = shutter
         self._storeroom = storeroom
         self._ask_worklist = ask_worklist
+        self._list = day_list
         self._items: dict[str, Item] = {}  # of the last worklist; replaced whole
         self._asking = threading.Lock()  # one question to the worklist at a time
 
@@ -173,19 +176,37 @@ class Reception:
     def _ask(self, question: Question, answer: Future[Answer]) -> None:
         """On a thread of its own, which only waits for the child."""
         try:
-            reply = self._reply(question)
-            if reply.error:
-                raise SinkUnavailable(reply.error)
-            self._items = {item.key: item for item in reply.items}
-            items: list[dict[str, Any]] = msgspec.to_builtins(reply.items)
-            answer.set_result({"items": items})
+            answer.set_result(self._told(question))
         except LimpidError as error:
-            self._events.emit("worklist.unavailable", reason=str(error))
             answer.set_exception(error)
         finally:
             self._asking.release()
 
-    def _reply(self, question: Question) -> Reply:
+    def _told(self, question: Question) -> Answer:
+        now = datetime.now().astimezone()
+        try:
+            items = self._reply(question)
+        except SinkUnavailable as error:
+            self._events.emit("worklist.unavailable", reason=str(error))
+            if (last := self._list.last(now)) is None:
+                raise
+            items = matching(last.items, question.accession, question.patient_id)
+            stale = {"asked": last.asked, "age_minutes": round(last.age_s / 60, 1), "why": str(error)}
+        else:
+            stale = None
+            if not (question.accession or question.patient_id):
+                self._list.keep(items, now)
+        self._items = {item.key: item for item in items}
+        told: list[dict[str, Any]] = msgspec.to_builtins(items)
+        return {"items": told, "stale": stale}
+
+    def _reply(self, question: Question) -> tuple[Item, ...]:
+        reply = self._asked(question)
+        if reply.error:
+            raise SinkUnavailable(reply.error)
+        return reply.items
+
+    def _asked(self, question: Question) -> Reply:
         patience_s = 3 * self._config.worklist.timeout_s + 10
         try:
             done = subprocess.run(

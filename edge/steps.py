@@ -7,7 +7,6 @@ file is for the owner alone and its name says only its place in the queue.
 from __future__ import annotations
 
 import contextlib
-import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
@@ -15,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from edge.errors import OutboxFault
-from edge.exam import Exam
+from edge.exam import Exam, step_uid
 from edge.exam_book import Image, Vault
 
 WAITS, PARKED, DAMAGED = ".notice", ".parked", ".damaged"
@@ -98,8 +97,3 @@ class StepQueue:
     def _set_aside(self, name: str, suffix: str) -> None:
         with contextlib.suppress(OSError):
             self._vault.rename(name, name.removesuffix(WAITS) + suffix)
-
-
-def step_uid(exam: Exam) -> str:
-    """Always the same for one exam, so that a notice sent twice is about one step."""
-    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, exam.study_uid + '/' + exam.uid).int}"

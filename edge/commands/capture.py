@@ -23,12 +23,20 @@ def ask(control: str, do: str, stream: str | None, more: dict[str, Any]) -> dict
     return Control(control, timeout_s=patience_s).ask(do, **where, **more)
 
 
-def clip(control: str, what: str, stream: str | None, *, as_json: bool) -> None:
+def at(angles: tuple[float, float] | None) -> dict[str, Any]:
+    return {} if angles is None else {"angles": angles}
+
+
+def clip(
+    control: str, what: str, stream: str | None, angles: tuple[float, float] | None = None, *, as_json: bool
+) -> None:
+    if what == "stop" and angles:
+        raise ConfigError("the angles belong to the start of a clip")
     if what in ("start", "stop"):
-        run(control, f"capture-clip-{what}", stream, {}, as_json=as_json)
+        run(control, f"capture-clip-{what}", stream, at(angles), as_json=as_json)
         return
     seconds = _seconds(what)
-    started = ask(control, "capture-clip-start", stream, {})
+    started = ask(control, "capture-clip-start", stream, at(angles))
     threading.Event().wait(seconds)
     run(control, "capture-clip-stop", started["stream"], {}, as_json=as_json)
 

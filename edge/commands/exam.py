@@ -70,7 +70,11 @@ def worklist(control: str, accession: str, patient_id: str, *, as_json: bool) ->
             item["key"], order["scheduled"], patient["name"], patient["id"], patient["birth_date"],
             order["procedure"] or order["step"], order["accession"],
         )  # fmt: skip
-    Console().print(view if answer["items"] else "nothing is scheduled")
+    console = Console()
+    console.print(view if answer["items"] else "nothing is scheduled")
+    if (stale := answer["stale"]) is not None:
+        age = f"{stale['age_minutes']:.0f} minutes ago, at {stale['asked']}"
+        console.print(f"NOT OF NOW: this is what it said {age}. {stale['why']}", markup=False, soft_wrap=True)
 
 
 def open_(control: str, who: Who, about: dict[str, Any], *, as_json: bool) -> None:

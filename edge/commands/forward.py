@@ -164,12 +164,13 @@ def _tell_steps(sender: mpps.StepSender, stop: threading.Event) -> None:
 def _keep_house(couriers: list[Courier], around: Surroundings) -> None:
     """The main thread's: remove what is safe everywhere, and tell of what waits too long."""
     alarms = [Alarm(courier.name, courier.rules.alarm_hours, around) for courier in couriers]
-    while not around.stop.wait(HOUSE_EVERY_S):
-        removed = around.outbox.remove_confirmed()
+    while not around.stop.is_set():
+        removed = around.outbox.remove_confirmed()  # at the start, too: an appliance may be switched off every hour
         if removed:
             around.events.emit("outbox.removed", captures=len(removed))
         for alarm in alarms:
             alarm.look()
+        around.stop.wait(HOUSE_EVERY_S)
 
 
 def is_metered() -> bool:

@@ -12,8 +12,9 @@ from edge.dicom.facts import EMPTY, Attribute, Facts, Module, Visit, code, const
 from edge.dicom.private import gaps_in_words
 from edge.dicom.storedpixels import bits_stored, mapping
 from edge.dicom.texts import date, date_time, decimal, fit, offset, time
-from edge.exam import Exam
+from edge.exam import Exam, step_id, step_uid
 
+PERFORMED_STEP = "1.2.840.10008.3.1.2.3.3"  # Modality Performed Procedure Step SOP class
 _MOST_COMMENT = 4000  # readers show comments in one line; the private block has all of it
 
 
@@ -54,6 +55,13 @@ def request(facts: Visit) -> list[Dataset]:
             ScheduledProcedureStepDescription=order.step,
         )
     ]
+
+
+def performed_step(facts: Visit) -> list[Dataset]:
+    """The step that the archive is told of (MPPS). Of a provisional exam it is told when the identity is known."""
+    if not facts.station.tells_steps or facts.exam.provisional:
+        return []
+    return [item(ReferencedSOPClassUID=PERFORMED_STEP, ReferencedSOPInstanceUID=step_uid(facts.exam))]
 
 
 def comments(facts: Facts) -> str:
@@ -112,6 +120,16 @@ SERIES: Module[Facts] = Module("General Series", (
 
 REQUEST: Module[Visit] = Module("General Series (request)", (
     Attribute("RequestAttributesSequence", "3", "worklist", request),
+))  # fmt: skip
+
+STEP: Module[Visit] = Module("General Series (performed step)", (
+    Attribute("ReferencedPerformedProcedureStepSequence", "3", "the step told by MPPS, where [mpps] is configured",
+              performed_step),
+    Attribute("PerformedProcedureStepID", "3", "likewise", lambda f: step_id(f.exam) if performed_step(f) else None),
+    Attribute("PerformedProcedureStepStartDate", "3", "likewise; when the exam was opened",
+              lambda f: date(opened(f)) if performed_step(f) else None),
+    Attribute("PerformedProcedureStepStartTime", "3", "likewise",
+              lambda f: time(opened(f)) if performed_step(f) else None),
 ))  # fmt: skip
 
 EQUIPMENT: Module[Facts] = Module("General Equipment", (

@@ -19,7 +19,7 @@ from edge.dicom.take import Station
 from edge.dicom.texts import date_time
 from edge.exam import Exam
 
-IDENTITY: tuple[Module[Visit], ...] = (common.PATIENT, common.PATIENT_STUDY, common.STUDY, common.REQUEST)
+IDENTITY: tuple[Module[Visit], ...] = (common.PATIENT, common.PATIENT_STUDY, common.STUDY, common.REQUEST, common.STEP)
 MODIFYING_EQUIPMENT = code("109103", "DCM", "Modifying Equipment")
 _REFERENCES = ("SourceImageSequence", "ReferencedImageSequence", "ReferencedSeriesSequence")
 

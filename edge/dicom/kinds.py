@@ -10,8 +10,8 @@ from edge.dicom.take import Look
 from edge.frame import Modality
 
 _HEAD = (
-    common.PATIENT, common.PATIENT_STUDY, common.STUDY, common.SERIES, common.REQUEST, common.EQUIPMENT, common.IMAGE,
-    provenance.DERIVATION, common.PIXEL,
+    common.PATIENT, common.PATIENT_STUDY, common.STUDY, common.SERIES, common.REQUEST, common.STEP, common.EQUIPMENT,
+    common.IMAGE, provenance.DERIVATION, common.PIXEL,
 )  # fmt: skip
 _CLIP = (cine.CINE, cine.MULTI_FRAME)
 _TAIL = (common.SOP_COMMON, provenance.CONTRIBUTING, provenance.COMMON_REFERENCE)

@@ -30,6 +30,7 @@ class Station:
     institution: str = ""
     department: str = ""
     uid_root: str = "2.25"  # the site's or maker's own root; 2.25 needs no registration
+    tells_steps: bool = False  # the archive is told of performed procedure steps: the objects name theirs
 
 
 @dataclass(frozen=True)

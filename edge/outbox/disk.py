@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
 import threading
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
+_SYNC_FILE_RANGE_WRITE = 2
 
 
 def sync_folder(folder: Path) -> None:
@@ -50,6 +52,12 @@ def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
+
+
+def begin_flush(fd: int, start: int, length: int) -> None:
+    """Let the disk begin with this part of a file now. Promises nothing: fsync does. Linux; elsewhere it waits."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).sync_file_range(fd, ctypes.c_int64(start), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE)
 
 
 def write_durably(path: Path, content: bytes) -> None:

@@ -9,25 +9,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
-import io
 import os
 from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import msgspec
 
 from edge.errors import CaptureRefused, ConfigError, OutboxFault
 from edge.outbox import disk
 from edge.outbox.listing import CAPTURE_FILE, RELEASED, read_capture
-from edge.outbox.record import CAPTURE_ID, OBJECT_NAME, Broken, Draft, Record, Stored, Wall, Writable, new_id
-from edge.outbox.seal import Key, Sealer
+from edge.outbox.record import CAPTURE_ID, OBJECT_NAME, Broken, Draft, Record, Stored, Wall, new_id
+from edge.outbox.seal import Key
 from edge.outbox.settings import Settings
+from edge.outbox.writing import write_file, write_objects
 
-BUFFER = 1 << 20
-_FACTS = ("role", "sop_class", "sop_uid", "series_uid", "study_uid", "transfer_syntax", "modality")
 UNFINISHED, LEAVING = ".tmp", ".gone"
 _SAFE = "what is stored already is safe, but nothing more can be stored"
 _CALL = "call the technician"
@@ -65,7 +60,7 @@ class Spool:
             new.mkdir(disk.FOLDER_MODE)
             with locked(new):  # as long as this is being written, nobody sweeps it away
                 record = _record(name, draft, self._write_objects(new, draft, 1), 1)
-                _write_file(new / CAPTURE_FILE, record.encoded())
+                write_file(new / CAPTURE_FILE, record.encoded())
                 disk.sync_folder(new)
                 new.rename(final)
             disk.sync_folder(self.captures)
@@ -94,9 +89,7 @@ class Spool:
         for name in names:
             if not OBJECT_NAME.fullmatch(name):
                 raise ValueError(f"{name} is no name of an object")
-        return tuple(
-            _write_object(folder, name, made, self._key) for name, made in zip(names, draft.objects, strict=True)
-        )
+        return tuple(write_objects(folder, names, draft.objects, self._key))
 
     def replace(self, capture: str, draft: Draft) -> None:
         """Other objects for a held capture of which nothing was sent. All at once, or not at all."""
@@ -171,78 +164,6 @@ def sole_owner(folder: Path, part: str) -> Generator[None, None, None]:
         except BlockingIOError as error:
             raise ConfigError(f"another process has the outbox {folder} ({part})") from error
         yield
-    finally:
-        os.close(fd)
-
-
-@dataclass
-class _Sum:
-    """Counts and sums what reaches the file."""
-
-    fd: int
-    size: int = 0
-    given_up: bool = False  # the file is closed: what a buffer above still holds goes nowhere
-
-    def __post_init__(self) -> None:
-        self.sha256 = hashlib.sha256()
-
-    def write(self, data: bytes) -> None:
-        if self.given_up:
-            return
-        disk.write_all(self.fd, data)
-        self.sha256.update(data)
-        self.size += len(data)
-
-
-class _Plain(io.RawIOBase):
-    """As `Sealer`, without the seal."""
-
-    def __init__(self, file: _Sum) -> None:
-        self._file = file
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._file.size
-
-    def write(self, data: object, /) -> int:
-        view = memoryview(data).cast("B")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        self._file.write(cast("bytes", view))
-        return len(view)
-
-    def finish(self) -> None: ...
-
-
-def _write_object(folder: Path, name: str, made: Writable, key: Key | None) -> Stored:
-    path = folder / (f"{name}.sealed" if key else name)
-    file = _Sum(disk.create(path))
-    try:
-        raw = Sealer(key, file.write) if key else _Plain(file)
-        with contextlib.closing(io.BufferedWriter(raw, BUFFER)) as to:
-            try:
-                made.write(cast("BinaryIO", to))
-                to.flush()
-                size = raw.tell()
-                raw.finish()
-                os.fsync(file.fd)
-            finally:
-                file.given_up = True
-    finally:
-        os.close(file.fd)
-    # What is handed over may be of a library's own kind of string; a record holds plain ones.
-    facts = {name: str(getattr(made, name)) for name in _FACTS}
-    sha256, sealed = file.sha256.hexdigest(), key.id if key else ""
-    return Stored(
-        name=name, frames=int(made.frames), size=size, stored_size=file.size, sha256=sha256, sealed=sealed, **facts
-    )
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    fd = disk.create(path)
-    try:
-        disk.write_all(fd, content)
-        os.fsync(fd)
     finally:
         os.close(fd)
 

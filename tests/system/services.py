@@ -1,4 +1,4 @@
-"""A worklist (dcmtk's wlmscpfs) and somebody to tell of procedure steps. Not a test itself."""
+"""A worklist (dcmtk's wlmscpfs, or Orthanc's) and somebody to tell of procedure steps. Not a test itself."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import ModalityPerformedProcedureStep  # type: ignore[attr-defined]
 
-from tests.archives import free_port, is_listening, need, process, until
+from tests.archives import free_port, is_listening, need, orthanc, process, until
 
 WLMSCPFS = "/usr/bin/wlmscpfs"
+WORKLIST_PLUGIN = "/usr/share/orthanc/plugins/libModalityWorklists.so"
 WORKLIST_CLASS = "1.2.276.0.7230010.3.1.0.1"
 
 
@@ -56,17 +57,30 @@ class Scheduled:
 
 
 @contextlib.contextmanager
-def worklist(home: Path, items: list[Scheduled]) -> Iterator[int]:
+def worklist(home: Path, items: list[Scheduled], port: int = 0) -> Iterator[int]:
     """Its port."""
     need(WLMSCPFS)
-    port, folder = free_port(), home / "RIS"
+    port, folder = port or free_port(), home / "RIS"
     folder.mkdir(parents=True)
     (folder / "lockfile").touch()
     for number, item in enumerate(items):
         item.dataset().save_as(folder / f"{number}.wl", enforce_file_format=True)
-    with process([WLMSCPFS, "-dfp", str(home), str(port)], home / "wlm.log"):
+    with process([WLMSCPFS, "-csk", "-dfp", str(home), str(port)], home / "wlm.log"):
         until(lambda: is_listening(port), "the worklist listens")
         yield port
+
+
+@contextlib.contextmanager
+def orthanc_worklist(home: Path, items: list[Scheduled]) -> Iterator[int]:
+    """Orthanc's own worklist, by its plugin. Its port."""
+    need(WORKLIST_PLUGIN)
+    folder = home / "worklists"
+    folder.mkdir(parents=True)
+    for number, item in enumerate(items):
+        item.dataset().save_as(folder / f"{number}.wl", enforce_file_format=True)
+    more = {"Plugins": [WORKLIST_PLUGIN], "Worklists": {"Enable": True, "Database": str(folder)}, "DicomAet": "RIS"}
+    with orthanc(home / "orthanc", **more) as running:
+        yield running.dicom
 
 
 @dataclass

@@ -7,13 +7,16 @@ element "Unrecognized tag". Exactly those in ours may be named so; the same obje
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import msgspec
 import numpy as np
 import pydicom
@@ -24,6 +27,8 @@ from edge.dicom import Made, Options
 from edge.dicom.corrections import corrected
 from edge.dicom.deidentify import deidentified
 from edge.dicom.private import ALL
+from edge.sinks import Parcel, Sink, open_sink
+from tests.archives import Orthanc, orthanc
 from tests.unit.dicom.scenes import (
     EMERGENCY,
     EXAM,
@@ -164,6 +169,49 @@ def _samples(path: Path, like: np.ndarray) -> np.ndarray:
         frames, rows, columns, channels = like.shape
         return samples.reshape(frames, channels, rows, columns).transpose(0, 2, 3, 1)
     return samples.reshape(like.shape)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Orthanc, Sink]]:
+    with orthanc(tmp_path_factory.mktemp("orthanc")) as running:
+        sink = open_sink("pacs", "dimse", {"host": "127.0.0.1", "port": running.dicom, "commitment": False})
+        yield running, sink
+        sink.close()
+
+
+@pytest.mark.parametrize("look", list(LOOKS))
+def test_orthanc_takes_every_kind_and_decodes_the_frames_that_were_handed_in(
+    archive: tuple[Orthanc, Sink], look: str
+) -> None:
+    """Sent as the forwarder sends, compressed; decoded by Orthanc itself, and asked for as pictures."""
+    running, sink = archive
+    for take in (still(look), clip(look, frames=3)):
+        both = pair(take)
+        for made in both:
+            content = written(made).getvalue()
+            sink.send(Parcel("c", "o", made.sop_class, made.sop_uid, made.transfer_syntax, len(content),
+                             lambda content=content: io.BytesIO(content)))  # fmt: skip
+        there = running.instances()
+        for made in both:
+            expected = [as_stored(one, enhanced=made.role == "enhanced") for one in take.shown]
+            for number, pixels in enumerate(expected):
+                np.testing.assert_array_equal(_shown_by(running, there[made.sop_uid], number, pixels), pixels)
+            tags = json.loads(running.ask(f"/instances/{there[made.sop_uid]}/simplified-tags"))
+            link = tags["SourceImageSequence" if made.role == "enhanced" else "ReferencedImageSequence"][0]
+            assert link["ReferencedSOPInstanceUID"] in there
+            series = json.loads(running.ask(f"/instances/{there[link['ReferencedSOPInstanceUID']]}/series"))
+            assert (
+                series["MainDicomTags"]["SeriesInstanceUID"] == tags["ReferencedSeriesSequence"][0]["SeriesInstanceUID"]
+            )
+
+
+def _shown_by(archive: Orthanc, instance: str, frame: int, like: np.ndarray) -> np.ndarray:
+    """The levels as Orthanc decoded them, not windowed."""
+    form = "preview" if like.ndim == 3 else "image-uint16"
+    png = np.frombuffer(archive.ask(f"/instances/{instance}/frames/{frame}/{form}"), np.uint8)
+    found = cv2.imdecode(png, cv2.IMREAD_UNCHANGED)
+    assert found is not None
+    return found[:, :, ::-1] if like.ndim == 3 else found
 
 
 def test_dcmtk_finds_the_links(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import dcmread
 
 from edge.client import Control
 from edge.exam_book import Vault
@@ -20,7 +22,7 @@ from edge.outbox import Outbox, Settings
 from edge.steps import StepQueue
 from tests.archives import free_port, until
 from tests.system.process import ROOT, Daemon, Scanner, running
-from tests.system.services import Scheduled, StepKeeper, step_keeper, worklist
+from tests.system.services import Scheduled, StepKeeper, orthanc_worklist, step_keeper, worklist
 
 pytestmark = pytest.mark.timeout(180)
 TODAY = f"{datetime.now().astimezone():%Y%m%d}"
@@ -98,10 +100,13 @@ def limpid(home: Path, *words: str, told: str = "") -> str:
     return done.stdout + done.stderr
 
 
-def test_a_whole_exam_from_the_worklist_to_the_last_notice_names_nobody(tmp_path: Path, forward: Forward) -> None:
+@pytest.mark.parametrize("provider", [worklist, orthanc_worklist], ids=["dcmtk", "orthanc"])
+def test_a_whole_exam_from_the_worklist_to_the_last_notice_names_nobody(
+    tmp_path: Path, forward: Forward, provider: Callable[..., AbstractContextManager[int]]
+) -> None:
     (tmp_path / "usb").mkdir()
     written: list[str] = []
-    with worklist(tmp_path / "wl", [ONE, *OTHERS]) as ris, step_keeper() as keeper:
+    with provider(tmp_path / "wl", [ONE, *OTHERS]) as ris, step_keeper() as keeper:
         with running(tmp_path, config(tmp_path, ris, keeper.port)) as daemon:
             forward.start()
             scanner = Scanner(daemon)
@@ -128,6 +133,7 @@ def test_a_whole_exam_from_the_worklist_to_the_last_notice_names_nobody(tmp_path
                 scanner.close()
         _check_steps(keeper)
     forward.kill()
+    _objects_name_their_step(tmp_path / "usb", keeper)
     _names_nobody(tmp_path, written)
 
 
@@ -159,6 +165,14 @@ def _check_steps(keeper: StepKeeper) -> None:
     assert final.PerformedProcedureStepStatus == "COMPLETED"
     made = [image for series in final.PerformedSeriesSequence for image in series.ReferencedImageSequence]
     assert len(made) == 4  # a still and a clip, an original and an enhanced one of each
+
+
+def _objects_name_their_step(sent: Path, keeper: StepKeeper) -> None:
+    named = {
+        str(dcmread(path, stop_before_pixels=True).ReferencedPerformedProcedureStepSequence[0].ReferencedSOPInstanceUID)
+        for path in sent.rglob("*.dcm")
+    }
+    assert named == {uid for uid, _ in keeper.created}
 
 
 def _names_nobody(home: Path, written: list[str]) -> None:
@@ -215,6 +229,30 @@ def test_a_worklist_that_is_away_is_said_so_and_costs_nothing_else(tmp_path: Pat
         assert "cannot be reached" in done.stderr
         assert ask(tmp_path, "exam-open", patient={"name": "PHANTOM^ONE"})["origin"] == "typed"
         assert daemon.process.poll() is None
+
+
+def test_while_the_worklist_is_away_the_last_answer_is_given_with_its_age(tmp_path: Path) -> None:
+    port = free_port()
+    with (
+        worklist(tmp_path / "wl", [ONE, *OTHERS], port) as ris,
+        running(tmp_path, config(tmp_path, ris, port)) as daemon,
+    ):
+        fresh = ask(tmp_path, "exam-worklist")
+        assert fresh["stale"] is None
+        os.kill(daemon.process.pid, signal.SIGKILL)
+        daemon.process.wait()
+    with running(tmp_path, config(tmp_path, port, port)):
+        kept = ask(tmp_path, "exam-worklist")
+        assert kept["items"] == fresh["items"]
+        assert "cannot be reached" in kept["stale"]["why"]
+        assert kept["stale"]["age_minutes"] >= 0
+        assert "NOT OF NOW" in limpid(tmp_path, "exam", "worklist")
+        assert ask(tmp_path, "exam-worklist", accession="ACC-9999")["items"] == []
+        (one,) = ask(tmp_path, "exam-worklist", accession="ACC-4711")["items"]
+        ask(tmp_path, "exam-open", item=one["key"])
+        assert ask(tmp_path, "exam-show", identity=True)["exam"]["patient"]["id"] == "PH-0001"
+    (path,) = (tmp_path / "exams").glob("worklist.json")
+    assert path.stat().st_mode & 0o077 == 0
 
 
 def test_a_barcode_opens_an_exam(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from edge.outbox import Outbox, Settings
 from edge.sinks import Sink, open_sink
 from tests.archives import Phantom, Proxy, data_set_of, free_port, phantom, put, storescp
 from tests.fake_sink import Post
+from tests.system.forwarding import Forward
 from tests.system.test_forward_orthanc import real
 
 QUICK = {"connect_s": 2.0, "stall_s": 2.0, "answer_s": 2.0, "commitment": False, "associations": 1}
@@ -57,6 +58,70 @@ def test_what_an_archive_refuses_or_aborts_waits_until_it_is_well(tmp_path: Path
         assert stored_as_sent(stored, things)
     assert post.count("sent") == 2
     sink.close()
+
+
+DAY = 24 * 3600 * SECOND
+
+
+def test_an_archive_that_was_away_for_seven_days_gets_everything_within_minutes(tmp_path: Path) -> None:
+    port, things = free_port(), [phantom(number) for number in range(6)]
+    sink, post = dimse(port), Post(tmp_path / "outbox")
+    real(post, sink)
+    for thing in things[:4]:
+        put(post.outbox, thing)
+    tries = 0
+    for _ in range(7 * 24):
+        post.clock.advance(DAY // 24)
+        tries += post.send_all()
+    put(post.outbox, *things[4:])
+    assert tries >= 7 * 24, "it never stops trying"
+    assert post.count("waiting") == 6
+    with storescp(tmp_path / "back", port=port) as (_, stored):
+        for _ in range(10):
+            post.clock.advance(60 * SECOND)
+            post.send_all()
+        assert stored_as_sent(stored, things)
+    assert post.count("sent") == 6
+    sink.close()
+
+
+@pytest.mark.parametrize("years", [-10, 10])
+def test_a_clock_that_jumps_ten_years_neither_stops_nor_repeats_a_transfer(tmp_path: Path, years: int) -> None:
+    """As the machine's clock would: the wall time jumps, and the monotonic one goes on."""
+    with storescp(tmp_path) as (port, stored):
+        sink, post, things = dimse(port), Post(tmp_path / "outbox"), [phantom(1), phantom(2)]
+        real(post, sink)
+        put(post.outbox, things[0])
+        assert post.send_all() == 1
+        post.wall = post.wall.replace(year=post.wall.year + years)
+        put(post.outbox, things[1])
+        assert post.send_all() == 1
+        assert post.send_all() == 0
+        assert stored_as_sent(stored, things)
+        sink.close()
+
+
+def test_a_torn_file_is_set_aside_by_the_process_and_never_sent_and_the_others_arrive(tmp_path: Path) -> None:
+    with storescp(tmp_path) as (port, stored):
+        forward = Forward(
+            tmp_path / "f",
+            f'[destination.pacs.dimse]\nhost = "127.0.0.1"\nport = {port}\ncommitment = false\n',
+        )
+        outbox, torn, whole = forward.outbox(), phantom(1, frames=4, size=128), phantom(2)
+        name = put(outbox, torn)
+        put(outbox, whole)
+        path = forward.folder / "captures" / name / "1-original.dcm"
+        path.write_bytes(torn.content[: len(torn.content) // 2])
+        forward.start()
+        try:
+            forward.wait_for("sent", 1, outbox)
+            forward.wait_for("damaged", 1, outbox)
+        finally:
+            assert forward.stop() == 0
+        assert stored_as_sent(stored, [whole])
+    (told,) = forward.events("object.damaged")
+    assert (told["capture"], told["object"]) == (name, "1-original.dcm")
+    assert path.exists(), "a damaged object is kept: somebody may want what is left of it"
 
 
 def test_an_archive_that_is_slow_to_take_and_to_answer_is_waited_for(tmp_path: Path) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -16,8 +20,8 @@ from edge.dicom.stored import Stored
 from edge.errors import CaptureRefused, ConfigError
 from edge.exam import Patient
 from edge.exams import Opening
-from edge.frame import Shown
-from edge.requests import Back, Burst, ClipStart, ClipStop, Still
+from edge.frame import Modality, Shown
+from edge.requests import Back, Burst, ClipStart, ClipStop, Request, Still
 from tests.studio import START, Studio
 
 ONE = Patient(name="PHANTOM^ONE", id="P-1")
@@ -352,3 +356,67 @@ def test_a_clock_that_jumps_back_ten_years_loses_nothing(studio: Studio) -> None
     answer = studio.ask(Back(seconds=0.4))
     assert answer["frames"] == 10
     assert studio.shelf.drafts[answer["captures"][0]].captured.startswith("2016")
+
+
+# ------------------------------------------------ the C-arm's angles
+
+XA, XRF = "1.2.840.10008.5.1.4.1.1.12.1", "1.2.840.10008.5.1.4.1.1.12.2"
+FLUOROSCOPY = {"modality": Modality.FLUOROSCOPY}
+
+
+def take_clip(studio: Studio, start: ClipStart) -> dict[str, Any]:
+    studio.ask(start)
+    studio.show(3, **FLUOROSCOPY)
+    return studio.ask(ClipStop())
+
+
+def take_burst(studio: Studio, burst: Burst) -> dict[str, Any]:
+    answer = studio.shutter.ask(burst)
+    studio.shutter.step(0.0)
+    studio.show(3, **FLUOROSCOPY)
+    return studio.settle(answer)
+
+
+ANGLED: dict[str, Callable[[Studio, tuple[float, float] | None], dict[str, Any]]] = {
+    "still": lambda studio, angles: studio.ask(Still(angles=angles)),
+    "back": lambda studio, angles: studio.ask(Back(seconds=0.2, angles=angles)),
+    "clip": lambda studio, angles: take_clip(studio, ClipStart(angles=angles)),
+    "burst": lambda studio, angles: take_burst(studio, Burst(count=2, every_ms=0, angles=angles)),
+}
+
+
+@pytest.mark.parametrize("kind", ANGLED)
+@pytest.mark.parametrize(("angles", "sop_class"), [((30.5, -12.0), XA), (None, XRF)])
+def test_fluoroscopy_with_the_c_arms_angles_is_angiography(
+    studio: Studio, kind: str, angles: tuple[float, float] | None, sop_class: str
+) -> None:
+    studio.show(8, **FLUOROSCOPY)
+    answer = ANGLED[kind](studio, angles)
+    assert answer["captures"]
+    for capture in answer["captures"]:
+        for made, file in zip(studio.shelf.drafts[capture].objects, studio.shelf.files[capture], strict=True):
+            elements = Stored(io.BytesIO(file)).elements
+            assert made.sop_class == sop_class
+            told = elements.get("PositionerPrimaryAngle"), elements.get("PositionerSecondaryAngle")
+            assert told == (angles or (None, None))
+
+
+def test_the_angles_of_one_clip_are_not_the_next_ones(studio: Studio) -> None:
+    studio.show(2, **FLUOROSCOPY)
+    take_clip(studio, ClipStart(angles=(1.0, 2.0)))
+    (capture,) = take_clip(studio, ClipStart())["captures"]
+    assert {made.sop_class for made in studio.shelf.drafts[capture].objects} == {XRF}
+
+
+def test_angles_of_an_ultrasound_picture_are_left_out_and_that_is_told(studio: Studio) -> None:
+    studio.show(2, modality=Modality.ULTRASOUND)
+    answer = studio.ask(Still(angles=(1.0, 2.0)))
+    assert answer["notices"] == ["the angles are left out: this is no fluoroscopy"]
+    assert studio.shelf.drafts[answer["captures"][0]].modality == "US"
+
+
+@pytest.mark.parametrize("angles", [[181, 0], [0, -91], [1], "30"])
+def test_angles_that_no_c_arm_has_are_refused(angles: object) -> None:
+    message = json.dumps({"do": "capture-still", "angles": angles})
+    with pytest.raises(msgspec.ValidationError, match="angles"):
+        msgspec.json.decode(message, type=Request)

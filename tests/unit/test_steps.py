@@ -11,11 +11,11 @@ from pydicom.dataset import Dataset
 
 from edge.config import parse
 from edge.errors import SinkRejected, SinkUnavailable
-from edge.exam import Exam, Order, Patient
+from edge.exam import Exam, Order, Patient, step_uid
 from edge.exam_book import Image, Vault
 from edge.mpps import RETRIES_S, StepSender, begun, ended, judged
 from edge.outbox.seal import Key
-from edge.steps import Notice, StepQueue, step_uid
+from edge.steps import Notice, StepQueue
 
 CONFIG = parse('[mpps]\nhost = "127.0.0.1"\n[station]\nname = "CART-3"\nae_title = "CART3"')
 EXAM = Exam(

@@ -31,7 +31,9 @@ EMERGENCY = Exam(
     uid="2.25.8", study_uid="2.25.101", opened="2026-11-20T19:05:00+01:00", provisional=True,
     patient=Patient(name="EMERGENCY^ONE", id="E-1"),
 )  # fmt: skip
-STATION = Station("limpid-1", serial="0042", institution="Test Hospital", uid_root="1.2.826.0.1.3680043.10.54321")
+STATION = Station(
+    "limpid-1", serial="0042", institution="Test Hospital", uid_root="1.2.826.0.1.3680043.10.54321", tells_steps=True
+)
 ENGINE = EngineId("handbuilt-large", "ab" * 32, "openvino_cpu", "int8")
 ULTRASOUND: dict[str, Any] = {"modality": Modality.ULTRASOUND, "spacing_mm": (0.2, 0.25)}
 FLUOROSCOPY: dict[str, Any] = {"modality": Modality.FLUOROSCOPY, "spacing_mm": (0.3, 0.3)}

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from edge.dicom.corrections import corrected
-from edge.exam import Exam, Order, Patient
+from edge.exam import Exam, Order, Patient, step_uid
 from tests.unit.dicom.scenes import EMERGENCY, EXAM, STARTED, STATION, clip, pair, read, still, written
 
 LATER = STARTED + timedelta(hours=2)
@@ -68,3 +68,10 @@ def test_a_name_in_another_script_is_written_in_its_own_character_set(name: str)
     assert str(file.PatientName) == name
     assert str(file.OperatorsName) == "ÜBER^ONE"
     assert "ProcedureCodeSequence" not in file
+
+
+def test_the_corrected_object_names_the_step_of_its_own_exam() -> None:
+    for made in pair(still(), exam=EMERGENCY):
+        copy = read(corrected(written(made), EXAM, STATION, STARTED))
+        (step,) = copy.ReferencedPerformedProcedureStepSequence
+        assert step.ReferencedSOPInstanceUID == step_uid(EXAM)

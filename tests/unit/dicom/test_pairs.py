@@ -14,7 +14,7 @@ import pytest
 from edge.dicom import Made, Options, Station, Take, make_pair
 from edge.dicom.private import CREATOR, GROUP
 from edge.errors import CaptureRefused
-from edge.exam import Patient
+from edge.exam import Exam, Patient, step_id, step_uid
 from edge.frame import Box, EngineId
 from tests.unit.dicom.scenes import (
     EACH_LOOK,
@@ -313,3 +313,20 @@ def test_a_station_without_anything_but_a_name() -> None:
         file = read(made)
         assert file.SoftwareVersions.startswith("limpid-edge ")
         assert "DeviceSerialNumber" not in file
+
+
+def test_the_objects_name_the_step_that_the_archive_is_told_of() -> None:
+    for made in pair(still()):
+        file = read(made)
+        (step,) = file.ReferencedPerformedProcedureStepSequence
+        assert step.ReferencedSOPClassUID == "1.2.840.10008.3.1.2.3.3"
+        assert step.ReferencedSOPInstanceUID == step_uid(EXAM)
+        assert file.PerformedProcedureStepID == step_id(EXAM)
+        started = file.PerformedProcedureStepStartDate + file.PerformedProcedureStepStartTime
+        assert started == "20261120190500.000"
+
+
+@pytest.mark.parametrize(("exam", "station"), [(EXAM, replace(STATION, tells_steps=False)), (EMERGENCY, STATION)])
+def test_a_step_that_nobody_is_told_of_is_not_named(exam: Exam, station: Station) -> None:
+    for made in make_pair(still(), exam, station, Options(), (1, 1)):
+        assert not [keyword for keyword in read(made).dir() if "PerformedProcedureStep" in keyword]
