@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 
-.PHONY: demo peers test check bench soak engines train judge judge-quick lock clean
+.PHONY: demo peers test check bench device soak engines train judge judge-quick lock clean
 .DEFAULT_GOAL := help
 
 help:            ## these lines
@@ -38,6 +38,11 @@ bench: $(VENV)/.ready     ## the figures of the README, measured here
 	$(RUN) edge bench --size 640x480 --fps 60 --seconds 30
 	$(RUN) edge bench --size 320x240 --fps 30 --streams 4 --seconds 30
 	$(RUN) edge bench --size 1024x1024 --depth 16 --fps 30 --seconds 30
+
+device: $(VENV)/.ready    ## on a machine with an NVIDIA GPU: contract, parity, replay, no leak, latency against FP16
+	$(VENV)/bin/python -c "import tensorrt" || $(VENV)/bin/pip install --quiet -e ".[rtx]"
+	$(RUN) pytest -m gpu --timeout 3600 tests/device
+	$(RUN) pytest tests/contract/test_backends.py
 
 soak: $(VENV)/.ready      ## the long loops: memory over 100,000 frames, a minute of overload
 	$(RUN) pytest -m soak --timeout 3600

@@ -10,7 +10,8 @@ An engine is a folder with a `manifest.toml` and an ONNX file. The contract (num
               NAME_out    float                the state for the next frame
 
 so a backend needs to know nothing of what an engine does. What the judge found stands in the manifest, too: an engine
-that is not safe by it, or that was judged as another model, is not in the catalogue.
+that is not safe by it, or that was judged as another model, is not in the catalogue. Nor is one that came as a signed
+bundle and is no longer what was signed, or whose key was revoked since.
 """
 
 from __future__ import annotations
@@ -24,11 +25,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from edge import bundle
 from edge.config import parse_section, tomllib
 from edge.errors import ConfigError, EngineRefused
+from edge.signing import Keyring
 
 CONTRACT = 1
 SIZES = ("large", "medium", "small")
+CHOICE_FILE = "verified.json"
+KEYS = ".keys"  # in a folder of engines: which keys are trusted there, unless the configuration names another place
 Dim = Annotated[str, msgspec.Meta(pattern=r"^[hw](/[1-9][0-9]*)?\Z")]
 Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Gates = Annotated[dict[str, bool], msgspec.Meta(min_length=1)]
@@ -99,12 +104,21 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {"enhanced", *(f"{s.name}_out" for s in self.state)}
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """`verified.json`, beside an installed engine: what was found on this device before it was activated."""
+
+    backend: str
+    precision: str  # which of its two nets may run here: its own, or the float twin's where INT8 is not worth it
+    verdict: str  # the same in words, with the reason
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """A manifest that was read, and where it lies. Its model is checked at each opening, not here."""
 
     manifest: Manifest
     folder: Path
+    choice: Choice | None = None
 
     @property
     def model_path(self) -> Path:
@@ -139,7 +153,14 @@ def read_engine(folder: Path) -> Engine:
         raise EngineRefused(f"{manifest.name}: made for contract {manifest.contract}, this daemon has {CONTRACT}")
     if bool(manifest.fp32) != bool(manifest.fp32_sha256):
         raise EngineRefused(f"{manifest.name}: fp32 and fp32_sha256 belong together")
-    return Engine(manifest, folder)
+    return Engine(manifest, folder, _choice(folder))
+
+
+def _choice(folder: Path) -> Choice | None:
+    try:
+        return msgspec.json.decode((folder / CHOICE_FILE).read_bytes(), type=Choice)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None  # it was never verified here: its own precision
 
 
 def check_judgement(manifest: Manifest) -> None:
@@ -167,26 +188,52 @@ def float_twin(engine: Engine) -> Engine:
     return replace(engine, manifest=twin)
 
 
+def as_chosen(engine: Engine, backend: str) -> Engine:
+    """The engine as it is to run on this backend: itself, or its float twin where that was found to be the one."""
+    choice = engine.choice
+    chosen = choice is not None and choice.backend == backend and choice.precision != engine.manifest.precision
+    return float_twin(engine) if chosen and engine.manifest.fp32 else engine
+
+
 class Catalog:
-    """Every engine found, and every folder refused with its reason."""
+    """Every engine found, and every folder refused with its reason.
 
-    def __init__(self, folders: Iterable[Path]) -> None:
-        self.engines: dict[str, Engine] = {}
-        self.refused: dict[str, str] = {}
-        for folder in folders:
+    Any thread reads; one thread reloads. What is read is replaced whole, so that a reader sees the old or the new.
+    """
+
+    def __init__(self, folders: Iterable[Path], keys: str = "") -> None:
+        self._folders = tuple(folders)
+        self._keys = keys
+        self.edition = 0  # how often it was reloaded
+        self.versions: dict[str, str] = {}  # sha256 of a model -> its version; also of those that were here once
+        self.engines, self.refused = self._read()
+
+    def reload(self) -> None:
+        """See what is on the disk now. What is open goes on; the survey opens what changed (a new edition)."""
+        self.engines, self.refused = self._read()
+        self.edition += 1
+
+    def _read(self) -> tuple[dict[str, Engine], dict[str, str]]:
+        engines: dict[str, Engine] = {}
+        refused: dict[str, str] = {}
+        for folder in self._folders:
+            keyring = Keyring(Path(self._keys).expanduser() if self._keys else folder / KEYS)
             for home in sorted(path.parent for path in folder.glob("*/manifest.toml")):
-                if not home.name.startswith("."):  # being installed, or replaced
-                    self._admit(home)
-
-    def _admit(self, home: Path) -> None:
-        try:
-            # A link is followed once, here: what it is turned to later is another engine than this manifest's.
-            engine = read_engine(home.resolve())
-            check_judgement(engine.manifest)
-        except EngineRefused as error:
-            self.refused[str(home)] = str(error)
-            return
-        self.engines.setdefault(engine.manifest.name, engine)  # earlier folders win
+                if home.name.startswith("."):  # being installed, or replaced
+                    continue
+                try:
+                    # A link is followed once, here: what it is turned to later is another engine than this manifest's.
+                    engine = read_engine(home.resolve())
+                    bundle.check_folder(engine.folder, keyring)
+                    check_judgement(engine.manifest)
+                except (EngineRefused, ConfigError) as error:
+                    refused[str(home)] = str(error)
+                    continue
+                engines.setdefault(engine.manifest.name, engine)  # earlier folders win
+        # One dict for good: captures hold on to it, and a picture by an engine that is gone may be stored yet.
+        self.versions |= {engine.manifest.sha256: engine.manifest.version for engine in engines.values()}
+        self.versions |= {e.manifest.fp32_sha256: e.manifest.version for e in engines.values() if e.manifest.fp32}
+        return engines, refused
 
     @property
     def families(self) -> list[str]:
@@ -216,12 +263,12 @@ def shipped_folder() -> Path:
     return Path(__file__).resolve().parent.parent / "engines"
 
 
-def open_catalog(folders: Iterable[str]) -> Catalog:
+def open_catalog(folders: Iterable[str], keys: str = "") -> Catalog:
     own = [Path(folder).expanduser() for folder in folders]
     for folder in own:
         if not folder.is_dir():
             raise ConfigError(f"[engines] folders: {folder} is not a folder")
-    return Catalog([*own, shipped_folder()])
+    return Catalog([*own, shipped_folder()], keys)
 
 
 def _resolve(dim: int | str, height: int, width: int) -> int:

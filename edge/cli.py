@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from edge import __version__
-from edge.commands import capture_app, exam_app, outbox_app
+from edge.commands import capture_app, console_app, engine_app, exam_app, outbox_app
 from edge.errors import ConfigError, LimpidError
 
 OPERATOR_ERROR = 2
@@ -30,6 +30,8 @@ app = typer.Typer(
 config_app = typer.Typer(help="Configuration files.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(capture_app.app, name="capture")
+app.add_typer(console_app.app, name="console")
+app.add_typer(engine_app.app, name="engine")
 app.add_typer(exam_app.app, name="exam")
 app.add_typer(outbox_app.app, name="outbox")
 
@@ -103,6 +105,60 @@ def forward(
     from edge.commands import forward as command
 
     raise typer.Exit(command.run(config, check=check, as_json=json))
+
+
+@app.command()
+def display(
+    config: ConfigOption = None,
+    fullscreen: Annotated[
+        bool | None, typer.Option("--fullscreen/--window", help="The whole screen, or a window.", show_default=False)
+    ] = None,
+    screen: Annotated[int | None, typer.Option(min=0, help="Which screen, counted from 0.", show_default=False)] = None,
+    size: Annotated[str, typer.Option(help="WIDTHxHEIGHT; otherwise the screen's own.", show_default=False)] = "",
+    vsync: Annotated[
+        bool | None, typer.Option("--vsync/--no-vsync", help="Wait for the screen.", show_default=False)
+    ] = None,
+    stream: Annotated[str | None, typer.Option(help="Which stream; otherwise the first heard.")] = None,
+    pictures: Annotated[str, typer.Option(help="The daemon's picture socket.", show_default=False)] = "",
+    control: Annotated[str, typer.Option(help="The daemon's control socket.", show_default=False)] = "",
+    frames: Annotated[int, typer.Option(min=0, help="End after so many drawn pictures; 0: never.")] = 0,
+    seconds: Annotated[float, typer.Option(min=0, help="End after this long; 0: never.")] = 0.0,
+    screenshot: Annotated[Path | None, typer.Option(help="Write the last screen as a PNG.", show_default=False)] = None,
+    json: JsonOption = False,
+) -> None:
+    """The panel: the newest picture on the device's own screen, what was done to it, how old it is."""
+    from edge.commands import display as command
+
+    asked = command.Asked(fullscreen, screen, size, vsync, stream, pictures, control, frames, seconds, screenshot)
+    raise typer.Exit(command.run(config, asked, as_json=json))
+
+
+@app.command()
+def deidentify(
+    into: Annotated[Path, typer.Argument(help="The folder for the copies.")],
+    what: Annotated[
+        list[str] | None, typer.Argument(help="DICOM files, folders of them, or captures of the outbox.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All captures of the outbox.")] = False,
+    key_file: Annotated[
+        Path | None,
+        typer.Option("--key-file", help="Of the pseudonyms; without it, the outbox's own.", show_default=False),
+    ] = None,
+    unclean: Annotated[
+        bool, typer.Option("--keep-unclean", help="Also where burnt-in writing cannot be blanked: look at them first.")
+    ] = False,
+    config: ConfigOption = None,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", help="The outbox, if not the configuration's.", show_default=False)
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Copies without identity, for teaching and training: the same key, the same pseudonyms and UIDs."""
+    from edge.commands import deidentify as command
+    from edge.commands.outbox import open_desk
+
+    desk = open_desk(config, folder, [], as_json=json, with_key=True)
+    raise typer.Exit(command.run(desk, into, what or [], everything=everything, key_file=key_file, unclean=unclean))
 
 
 @app.command()

@@ -43,7 +43,8 @@ class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Engines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[engines]: which family treats which modality, and on what."""
 
-    folders: tuple[str, ...] = ()  # searched before the shipped ones
+    folders: tuple[str, ...] = ()  # searched before the shipped ones; engines are installed into the first
+    keys: str = ""  # a folder: whose signed engines are taken; empty: .keys in each of the folders
     ultrasound: str = "ultrasound-clarity"
     fluoroscopy: str = "fluoroscopy-clarity"
     unknown: str = "handbuilt"
@@ -123,12 +124,50 @@ class Worklist(Peer, frozen=True, forbid_unknown_fields=True):
     days_back: Count = 1
     days_ahead: Count = 1
     most: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 200
+    keep_hours: Annotated[float, msgspec.Meta(ge=0, le=72)] = 12.0  # the last answer, for a bad day; 0: not kept
 
 
 class Mpps(Peer, frozen=True, forbid_unknown_fields=True):
     """[mpps]: whom to tell that an exam is in progress, completed or discontinued."""
 
     modality: Annotated[str, msgspec.Meta(pattern="^(US|RF|XA)$")] = "US"
+
+
+class Console(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[console]: the web page and its API. On another address than this host's own it needs a certificate and users."""
+
+    enabled: bool = False  # whether `limpid run` starts it
+    host: str = "127.0.0.1"
+    port: Port = 5580
+    hosts: tuple[str, ...] = ()  # names by which it may be addressed; empty: any, and on loopback only this host's
+    certificate: str = ""  # PEM files
+    key: str = ""
+    folder: str = ""  # users and the audit log; empty: "console" beside the outbox
+    idle_minutes: Annotated[float, msgspec.Meta(ge=1, le=1440)] = 30.0  # a session without a call ends
+    session_hours: Annotated[float, msgspec.Meta(gt=0, le=168)] = 12.0  # and any session after this
+    most_watching: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16  # live pictures at once
+    live_fps: Annotated[float, msgspec.Meta(ge=1, le=120)] = 30.0  # of each of them at most
+    open_metrics: bool = False  # /metrics for everybody, not only for this host
+    export_folders: tuple[str, ...] = ("/media", "/run/media")  # a medium mounted here may be exported to
+
+
+class Panel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[panel]: the device display, `limpid display`."""
+
+    enabled: bool = False  # `limpid run` keeps it running
+    stream: str = ""  # empty: the first that is heard
+    fullscreen: bool = True
+    screen: Count = 0  # which one, where there are several
+    width: Count = 0  # of the window or the screen's mode, in pixels; zeros: the screen's own, 800 x 480 in a window
+    height: Count = 0
+    vsync: bool = True
+    driver: str = ""  # SDL's video driver, as kmsdrm, wayland, x11; empty: the first that works
+    buttons: bool = True  # to touch; without them there are keys
+    cine_seconds: Annotated[float, msgspec.Meta(gt=0, le=60)] = 10.0  # how far one can scroll back while frozen
+    cine_megabytes: Annotated[int, msgspec.Meta(ge=16, le=4096)] = 256
+    back_seconds: Annotated[float, msgspec.Meta(gt=0, le=600)] = 10.0  # what the button "last seconds" stores
+    watchdog_s: Annotated[float, msgspec.Meta(ge=1, le=60)] = 5.0  # a panel that hangs this long ends itself
+    gsdf_luminance: tuple[float, ...] = ()  # of this screen as measured, black to white, cd/m2; empty: no GSDF
 
 
 class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -153,6 +192,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capture: Capture = Capture()
     worklist: Worklist = Worklist()
     mpps: Mpps = Mpps()
+    console: Console = Console()
+    panel: Panel = Panel()
     preset: tuple[Preset, ...] = ()  # in order; the first that fits is taken
     outbox: dict[str, Any] = {}  # the outbox's own settings
     destination: dict[str, dict[str, Any]] = {}  # name -> rules and one kind's options

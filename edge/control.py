@@ -21,7 +21,7 @@ import zmq
 from edge.catalog import Catalog
 from edge.errors import ConfigError, LimpidError
 from edge.health import Event
-from edge.requests import CaptureRequest, Engines, ExamRequest, Freeze, PictureRequest, Request, Set, Status
+from edge.requests import CaptureRequest, Engines, ExamRequest, Freeze, PictureRequest, Request, Set, Status, TakeUp
 from edge.wishes import Wishes
 
 LARGEST_REQUEST = 64 << 10
@@ -40,12 +40,14 @@ class Desk:
         status: Callable[[], dict[str, Any]],
         captures: Callable[[CaptureRequest], Answer | Future[Answer]] | None = None,
         exams: Callable[[ExamRequest], Answer | Future[Answer]] | None = None,
+        take_up: Callable[[TakeUp], Answer | Future[Answer]] | None = None,
     ) -> None:
         self._wishes = wishes
         self._catalog = catalog
         self._status = status
         self._captures = captures
         self._exams = exams
+        self._take_up = take_up
         self._decoder = msgspec.json.Decoder(Request)
 
     def answer(self, message: bytes) -> Answer | Future[Answer]:
@@ -61,6 +63,8 @@ class Desk:
             return _handed_on(self._captures, request)
         if isinstance(request, ExamRequest):
             return _handed_on(self._exams, request)
+        if isinstance(request, TakeUp):
+            return _handed_on(self._take_up, request)
         return self._do_picture(request)
 
     def _do_picture(self, request: PictureRequest) -> Answer:

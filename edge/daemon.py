@@ -5,6 +5,7 @@ main       this script                signals, build-up and take-down
 live       pipeline.Live.run          source, intake, lanes, sessions, displays' sockets, recent pictures
 receive-*  sources.Pumped             a source that decodes or renders; none for zeromq
 survey     survey.Survey.run          region trackers, opening engines
+engines    steward.Steward.run        the catalogue, engines on trial, the way back
 capture    capture.Shutter.run        exams, clips being recorded, putting into the outbox
 hatch      hatch.Hatch.run            the darkroom, a child process that compresses and corrects what is stored
 control    control.ControlSocket.run  the control socket; writes wishes, hands captures and exams on
@@ -40,9 +41,11 @@ from edge.catalog import Catalog, open_catalog, shipped_folder
 from edge.clock import SECOND, MonotonicClock
 from edge.config import Config, Engines, Preset
 from edge.control import ControlSocket, Desk, EventSocket
+from edge.daylist import DayList
 from edge.displays import Display, open_display
 from edge.displays.publish import Options as PublishOptions
 from edge.displays.publish import Publisher
+from edge.engine_store import EngineStore, home_of, keyring_of
 from edge.exam_book import Book
 from edge.exams import Exams
 from edge.filing import Equipment, Filing, station_of
@@ -56,8 +59,9 @@ from edge.reception import Reception
 from edge.shared import Shared
 from edge.sources import open_prompt
 from edge.steps import StepQueue
+from edge.steward import Steward, settle_interrupted
 from edge.storeroom import Storeroom
-from edge.survey import Survey
+from edge.survey import OpenKey, Survey
 from edge.threads import CRASHED, end_anyway_after, stop_on_signals, vital
 from edge.wishes import Wish, Wishes
 
@@ -81,6 +85,7 @@ class Parts:
     shared: Shared
     intake: Intake
     survey: Survey
+    steward: Steward
     live: Live
     captures: Captures
     control: ControlSocket
@@ -106,6 +111,7 @@ def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int]
         _quiet_collector()
         threads = [
             vital("survey", parts.survey.run, stop, crashed),
+            vital("engines", parts.steward.run, stop, crashed),
             vital("hatch", parts.captures.hatch.run, stop, crashed),
             vital("capture", parts.captures.shutter.run, stop, crashed),
             vital("control", parts.control.run, stop, crashed),
@@ -137,7 +143,10 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
     events.start()
     live_settings = config.live
     shared = Shared(config, clock, events, Vitals(clock), Wishes(Wish(strength=live_settings.strength_percent / 100)))
-    catalog = open_catalog(config.engines.folders)
+    store = EngineStore(home_of(config.engines), keyring_of(config.engines), "live") if config.engines.folders else None
+    if store is not None:
+        settle_interrupted(store, events)
+    catalog = open_catalog(config.engines.folders, config.engines.keys)
     for folder, reason in catalog.refused.items():
         if _is_news(Path(folder), config.engines, catalog):
             events.emit("engine.refused", folder=folder, reason=reason)
@@ -149,7 +158,8 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
     displays += [open_display(kind, options) for kind, options in config.display.items()]
     for display in displays:
         down.callback(display.close)
-    survey = Survey(catalog, config.engines, events, backend)
+    steward = Steward(shared, catalog, store, intake.tallies.copy, lambda: open_keys(live))
+    survey = Survey(catalog, config.engines, events, backend, steward.hear)
     survey.load_backends()
     recorder = recorder_of(config.capture)
     live = Live(shared, intake, displays, lambda look: survey.inbox.put(look.frame.stream, look), recorder.hear)
@@ -157,12 +167,14 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
     captures = build_captures(shared, catalog, Pictures(live.recent.snapshot, live.newest, recorder))
     down.callback(captures.outbox.close)
     desk = Desk(
-        shared.wishes, catalog, lambda: status(shared, intake, live), captures.shutter.ask, captures.reception.ask
-    )
+        shared.wishes, catalog,
+        lambda: {**status(shared, intake, live), "recording": recorder.streams(), **steward.facts()},
+        captures.shutter.ask, captures.reception.ask, steward.ask,
+    )  # fmt: skip
     control = ControlSocket(config.sockets.control, desk, context)
     watchdog = Watchdog(shared.vitals, int(live_settings.watchdog_s * SECOND), events)
     down.callback(watchdog.close)
-    return Parts(shared, intake, survey, live, captures, control, watchdog)
+    return Parts(shared, intake, survey, steward, live, captures, control, watchdog)
 
 
 def build_captures(shared: Shared, catalog: Catalog, pictures: Pictures) -> Captures:
@@ -175,10 +187,11 @@ def build_captures(shared: Shared, catalog: Catalog, pictures: Pictures) -> Capt
     exams = Exams(
         Book(places.exams), config, local_now, events, lambda rule: apply_preset(shared, catalog, rule), notices
     )
-    versions = {engine.manifest.sha256: engine.manifest.version for engine in catalog.engines.values()}
-    equipment = Equipment(station_of(config.station), runtime_name(config.engines.backend), versions)
+    station = station_of(config.station, tells_steps=bool(config.mpps.host))
+    equipment = Equipment(station, runtime_name(config.engines.backend), catalog.versions)
     shutter = Shutter(shared, pictures, exams, Filing(shared, exams, storeroom, equipment, local_now))
-    reception = Reception(shared, exams, shutter, storeroom)
+    day_list = DayList(places.exams, config.worklist.keep_hours)
+    reception = Reception(shared, exams, shutter, storeroom, day_list)
     reception.take_up()
     return Captures(outbox, hatch, shutter, reception)
 
@@ -198,10 +211,15 @@ def apply_preset(shared: Shared, catalog: Catalog, rule: Preset | None) -> None:
 
 def runtime_name(backend: str) -> str:
     """What computes the engines, by name and version, as objects say it."""
-    package = {"openvino_cpu": "openvino", "classical": "opencv-python-headless"}.get(backend, "")
-    with contextlib.suppress(PackageNotFoundError):
-        return f"{package} {version(package)}" if package else backend
-    return package
+    packages = {
+        "openvino_cpu": ("openvino",),
+        "classical": ("opencv-python-headless",),
+        "tensorrt_int8": ("tensorrt", "tensorrt-rtx-cu13"),
+    }
+    for package in packages.get(backend, ()):
+        with contextlib.suppress(PackageNotFoundError):
+            return f"{package} {version(package)}"
+    return backend
 
 
 def local_now() -> datetime:
@@ -223,6 +241,12 @@ def status(shared: Shared, intake: Intake, live: Live) -> dict[str, Any]:
         "recent": {"pictures": len(live.recent), "megabytes": round(live.recent.bytes / 1e6, 1)},
         "streams": streams,
     }
+
+
+def open_keys(live: Live) -> dict[str, OpenKey]:
+    """What is open for each stream that frames come from. Read by the engines thread."""
+    lanes = {name: lane for name, lane in live.lanes.copy().items() if not lane.told_not_live}
+    return {name: lane.open_key for name, lane in lanes.items() if lane.open_key is not None}
 
 
 def _stream_status(shared: Shared, intake: Intake, live: Live, name: str) -> dict[str, Any]:

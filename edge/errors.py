@@ -6,6 +6,7 @@ LimpidError
 ├── EngineRefused      the engine's maker: this engine may not be opened; the last good one stays
 ├── EngineFault        the pipeline: this frame's result is unusable; the original is shown
 ├── SourceUnavailable  the integrator: the frames cannot be reached now; wait and try again
+├── ScreenUnavailable  the technician: no screen can be opened now (cable, rights); tried again
 ├── CaptureRefused     the clinician: it was not stored, and is told so at once, with the reason
 ├── OutboxFault        the operator: a stored object is not what was written; it is set aside, the queue goes on
 ├── SinkUnavailable    nobody yet: the archive cannot be reached, or does not answer; the object is sent again
@@ -47,6 +48,10 @@ class EngineFault(LimpidError):  # noqa: N818
 
 class SourceUnavailable(LimpidError):  # noqa: N818
     """The source of frames is not there (camera unplugged, server down). Worth trying again."""
+
+
+class ScreenUnavailable(LimpidError):  # noqa: N818
+    """No screen can be opened: none is connected, or it may not be used. Worth trying again."""
 
 
 class CaptureRefused(LimpidError):  # noqa: N818

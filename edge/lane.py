@@ -65,6 +65,7 @@ class Lane:
         self._looks = 0
         self._looked_ns = -LOOK_SELDOM
         self._family = ""
+        self._edition = 0
         self._hold_until_ns = 0
         self._asked = False  # the survey is looking: one question at a time
 
@@ -99,8 +100,8 @@ class Lane:
 
     def look(self, frame: Frame, wish: Wish, reply: Callable[[Look], None]) -> None:
         """Show the survey a frame: often at first, at once when something is amiss, seldom once it is settled."""
-        if wish.family != self._family:
-            self._family, self._looks = wish.family, 0
+        if (wish.family, wish.edition) != (self._family, self._edition):
+            self._family, self._edition, self._looks = wish.family, wish.edition, 0
         interval = LOOK_OFTEN if self._looks < LOOKS_AT_FIRST else LOOK_SELDOM
         if self._region is None:
             interval = LOOK_URGENT
@@ -282,6 +283,11 @@ class Lane:
     def tidy(self) -> None:
         """Between frames, also when none come."""
         self._reap()
+
+    @property
+    def open_key(self) -> OpenKey | None:
+        """What is open now. Replaced whole by live; others read."""
+        return self._key
 
     @property
     def computing_since_ns(self) -> int | None:

@@ -11,6 +11,8 @@ from edge.wire import STREAM_NAME
 
 StreamName = Annotated[str, msgspec.Meta(pattern="^" + STREAM_NAME.pattern)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=600)]
+# Of a C-arm, in degrees, as DICOM counts them: towards the patient's left, and towards the head, is positive.
+Angles = tuple[Annotated[float, msgspec.Meta(ge=-180, le=180)], Annotated[float, msgspec.Meta(ge=-90, le=90)]]
 
 
 class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="do"):
@@ -43,16 +45,27 @@ class Set(Asked, frozen=True, tag="set"):
     engine: str | None = None
 
 
+# ------------------------------------------------ engines: answered once the streams have it, or it was taken back
+
+
+class TakeUp(Asked, frozen=True, tag="engine-take-up"):
+    """Another version of this engine was activated in the store, or the one before: open it, and swap."""
+
+    engine: Annotated[str, msgspec.Meta(min_length=1, max_length=48)]
+
+
 # ------------------------------------------------ captures: answered once they are stored durably, or refused
 
 
 class Still(Asked, frozen=True, tag="capture-still"):
     stream: StreamName | None = None
+    angles: Angles | None = None
 
 
 class Back(Asked, frozen=True, tag="capture-back"):
     stream: StreamName | None = None
     seconds: Seconds = 10.0
+    angles: Angles | None = None
 
 
 class Burst(Asked, frozen=True, tag="capture-burst"):
@@ -61,12 +74,14 @@ class Burst(Asked, frozen=True, tag="capture-burst"):
     stream: StreamName | None = None
     count: Annotated[int, msgspec.Meta(ge=2, le=50)] = 5
     every_ms: Annotated[float, msgspec.Meta(ge=0, le=5000)] = 200.0
+    angles: Angles | None = None
 
 
 class ClipStart(Asked, frozen=True, tag="capture-clip-start"):
     """Answered at once: what was stored is the answer to "capture-clip-stop"."""
 
     stream: StreamName | None = None
+    angles: Angles | None = None
 
 
 class ClipStop(Asked, frozen=True, tag="capture-clip-stop"):
@@ -122,4 +137,4 @@ class ExamCorrect(Asked, frozen=True, tag="exam-correct"):
 CaptureRequest = Still | Back | Burst | ClipStart | ClipStop
 ExamRequest = ExamShow | ExamWorklist | ExamOpen | ExamClose | ExamDiscard | ExamCorrect
 PictureRequest = Status | Engines | Freeze | Unfreeze | Set
-Request = PictureRequest | CaptureRequest | ExamRequest
+Request = PictureRequest | TakeUp | CaptureRequest | ExamRequest

@@ -17,7 +17,7 @@ import cv2
 
 from edge import region as regions
 from edge.backends import Backend, Session, Shape, open_backend
-from edge.catalog import Catalog, Engine
+from edge.catalog import Catalog, Engine, as_chosen
 from edge.clock import SECOND
 from edge.config import Engines
 from edge.errors import EngineFault, EngineRefused
@@ -39,6 +39,7 @@ class OpenKey:
     family: str
     modality: Modality
     shape: Shape
+    models: tuple[str, ...] = ()  # sha256 of each rung's engine: another version is another key
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,17 @@ class Prepared:
     key: OpenKey | None = None
     sessions: dict[str, Session] | None = None
     costs_ns: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What became of opening an engine for a stream."""
+
+    stream: str
+    engine: str
+    sha256: str
+    cost_ns: int = 0
+    refused: str = ""  # why
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +80,13 @@ class Survey:
         engines: Engines,
         events: Events,
         backend: Callable[[str, int], Backend] = open_backend,
+        tell: Callable[[Opening], None] = lambda _opening: None,
     ) -> None:
         self._catalog = catalog
         self._engines = engines
         self._events = events
         self._open_backend = backend
+        self._tell = tell  # each engine that was opened or refused; must not wait
         self._backends: dict[str, Backend] = {}
         # Searching gives way to the live thread. Opening must not: an engine's own threads inherit what opens it.
         self._finder = ThreadPoolExecutor(1, "find", initializer=thread_yields, initargs=(10,))
@@ -111,10 +125,19 @@ class Survey:
             return Prepared(None)
         bits = look.frame.bits
         shape = Shape(region.box.height, region.box.width, bits)
-        key = OpenKey(self.family_for(look.frame, look.family), look.frame.modality, shape)
+        key = self._key_for(look.frame, self.family_for(look.frame, look.family), shape)
         if key == look.open_key or key == self._refused_keys.get(look.frame.stream):
             return Prepared(region if self._still_fits(region, look) else None, look.open_key)
         return self._opened(look, region, key)
+
+    def _key_for(self, frame: Frame, family: str, shape: Shape) -> OpenKey:
+        variants = self._variants(family, frame.modality.name.lower())
+        models = (variants[rung].manifest.sha256 for rung in self._engines.rungs if rung in variants)
+        return OpenKey(family, frame.modality, shape, tuple(models))
+
+    def _variants(self, family: str, modality: str) -> dict[str, Engine]:
+        found = self._catalog.family(family, modality)
+        return {size: as_chosen(engine, self._engines.backend) for size, engine in found.items()}
 
     @staticmethod
     def _still_fits(region: Region, look: Look) -> bool:
@@ -132,7 +155,7 @@ class Survey:
 
     def _opened(self, look: Look, region: Region, key: OpenKey) -> Prepared:
         modality = look.frame.modality.name.lower()
-        variants = self._catalog.family(key.family, modality)
+        variants = self._variants(key.family, modality)
         if not variants:
             self._events.emit("engine.none", stream=look.frame.stream, family=key.family, modality=modality)
         grey = regions.grey_of(look.frame.pixels[region.box.slices], look.frame.format)
@@ -143,13 +166,20 @@ class Survey:
             if opened is not None:
                 sessions[rung], costs[rung] = opened
         engine_opened = any(rung != CLASSICAL for rung in sessions)
+        failed = {engine.manifest.sha256 for rung, engine in variants.items() if rung not in sessions}
+        if look.open_key is not None and _is_update(look.open_key, key) and failed & _added(look.open_key, key):
+            # What runs, runs well: another version of it is taken up whole or not at all.
+            for session in sessions.values():
+                session.close()
+            self._refused_keys[look.frame.stream] = key
+            return Prepared(region, look.open_key)
         if not engine_opened and look.open_key is not None:
             self._refused_keys[look.frame.stream] = key
             # The last good engine stays: as it is, or opened anew where the size has changed too.
             if look.open_key.shape == key.shape and look.open_key.modality == key.modality:
                 return Prepared(region, look.open_key)
             if look.open_key.family != key.family:
-                return self._opened(look, region, replace(key, family=look.open_key.family))
+                return self._opened(look, region, self._key_for(look.frame, look.open_key.family, key.shape))
         self._events.emit(
             "engine.opened",
             stream=look.frame.stream,
@@ -167,15 +197,31 @@ class Survey:
             return None
         try:
             session = self._backend(CLASSICAL if rung == CLASSICAL else self._engines.backend).open(engine, shape)
-            return session, usual_cost(session, grey)
+            cost = usual_cost(session, grey)
         except EngineRefused as error:
             self._events.emit("engine.refused", stream=stream, rung=rung, reason=str(error))
+            self._tell_of(engine, stream, refused=str(error))
             return None
+        self._tell_of(engine, stream, cost_ns=cost)
+        return session, cost
+
+    def _tell_of(self, engine: Engine | None, stream: str, *, cost_ns: int = 0, refused: str = "") -> None:
+        if engine is not None:
+            self._tell(Opening(stream, engine.manifest.name, engine.manifest.sha256, cost_ns, refused))
 
     def _backend(self, kind: str) -> Backend:
         if kind not in self._backends:
             self._backends[kind] = self._open_backend(kind, self._engines.threads)
         return self._backends[kind]
+
+
+def _is_update(old: OpenKey, new: OpenKey) -> bool:
+    """The same picture and the same family, in other versions."""
+    return replace(old, models=new.models) == new
+
+
+def _added(old: OpenKey, new: OpenKey) -> set[str]:
+    return set(new.models) - set(old.models)
 
 
 def usual_cost(session: Session, grey: Pixels) -> int:

@@ -20,6 +20,7 @@ class Wish:
     original_view: bool = False  # show the original, keep the engine warm
     frozen: bool = False
     family: str = ""  # "" is the configuration's choice for the modality
+    edition: int = 0  # of the catalogue: an engine was activated, and the lane should ask for it now
 
 
 class Wishes:

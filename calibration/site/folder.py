@@ -1,28 +1,17 @@
-"""An engine's folder as calibration writes it: the manifest's text, and an installation that a power cut cannot halve.
-
-What is installed under TO/NAME is a link to a hidden folder beside it. A new version is written to a hidden folder of
-its own and made durable; turning the link is then one rename: whoever reads finds the old engine or the new one, never
-parts of both. The version before stays, for a daemon that still runs it; older ones go.
-"""
+"""An engine's manifest as calibration writes it. Installing is the engine store's (`edge/engine_store.py`)."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
 from edge.catalog import Manifest
-from edge.errors import ConfigError, LimpidError
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
-SEPARATOR = "~"  # no engine's name holds one
 
 
 def manifest_toml(manifest: Manifest) -> str:
@@ -64,68 +53,3 @@ def _value(value: object) -> str:
         return f"[{', '.join(_value(each) for each in cast('Sequence[Any]', value))}]"
     # JSON's strings are TOML's, but for one character.
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def check_place(to: Path, name: str) -> None:
-    """Whether an engine could be installed there, asked before any long work. Raises ConfigError."""
-    try:
-        to.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{to}: {error.strerror}") from error
-    if not os.access(to, os.W_OK | os.X_OK):
-        raise ConfigError(f"{to} cannot be written")
-    if (to / name).exists() and not (to / name).is_symlink():
-        raise ConfigError(f"{to / name} was not put there by a calibration: choose another folder, or move it away")
-
-
-def install(to: Path, name: str, files: Mapping[str, bytes]) -> Path:
-    """Put the engine at TO/NAME; whatever interrupts this, that is the old version or the new one."""
-    check_place(to, name)
-    link = to / name
-    before = link.readlink().name if link.is_symlink() else ""
-    try:
-        home = written(to, name, files)
-        _turn(link, home.name)
-    except OSError as error:
-        raise LimpidError(f"{link} was not installed: {error.strerror}") from error
-    _clear_away(to, name, {before, home.name})
-    return link
-
-
-def written(to: Path, name: str, files: Mapping[str, bytes]) -> Path:
-    """A hidden folder with these files, durable before this returns."""
-    home = Path(tempfile.mkdtemp(prefix=f".{name}{SEPARATOR}", dir=to))
-    home.chmod(0o755)  # the daemon may be another user
-    for file, content in files.items():
-        with (home / file).open("wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-    _sync(home)
-    return home
-
-
-def _turn(link: Path, target: str) -> None:
-    new = link.with_name(f".{link.name}{SEPARATOR}link")
-    new.unlink(missing_ok=True)
-    new.symlink_to(target)
-    new.replace(link)
-    _sync(link.parent)
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _clear_away(to: Path, name: str, keep: set[str]) -> None:
-    """Older versions, and what an interrupted installation left."""
-    for path in to.iterdir():
-        if path.name.startswith(f".{name}{SEPARATOR}") and path.name not in keep:
-            if path.is_symlink():
-                path.unlink(missing_ok=True)
-            else:
-                shutil.rmtree(path, ignore_errors=True)

@@ -13,19 +13,19 @@ from pathlib import Path
 import msgspec
 
 from calibration.refit import Range, Refit, Sample, refit
-from calibration.site.folder import check_place, install, manifest_toml, toml_text
+from calibration.site.folder import manifest_toml, toml_text
 from calibration.site.gates import Findings, Gate, judge
 from calibration.site.recording import SiteRecording, Tell, open_recording
 from edge import __version__
 from edge.backends import open_backend
 from edge.catalog import Catalog, Engine, Judged, Manifest, float_twin, open_catalog, read_engine, shipped_folder
 from edge.config import Config
+from edge.engine_store import EngineStore, home_of, keyring_of
 from edge.errors import ConfigError, EngineRefused
 
 QuickGates = Callable[[Path], dict[str, bool]]
 SITE_MARK = "+site."
 JUDGE = f"limpid calibrate {__version__}"
-USUAL_HOME = Path("~/.local/share/limpid/engines")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ def run(options: Options, config: Config, tell: Tell, quick_gates: QuickGates | 
     """Raises ConfigError or EngineRefused where there is nothing to judge; a failed gate is an outcome."""
     quick_gates = quick_gates or phantom_gates()
     base = base_engine(config, options.engine)
-    to = (options.to or usual_home(config)).expanduser()
+    store = EngineStore(options.to or home_of(config.engines), keyring_of(config.engines), "calibrate")
     if not options.dry_run:
-        check_place(to, options.engine)
+        store.check_place(options.engine)
     recording = open_recording(options.recording, options.modality, tell)
     _check_fits(base.manifest, recording)
     refitted = _refitted(base, recording, tell)
@@ -75,8 +75,8 @@ def run(options: Options, config: Config, tell: Tell, quick_gates: QuickGates | 
     found = _judged(base, files, recording, config, tell, quick_gates)
     manifest = msgspec.structs.replace(manifest, judged=_judgement(manifest, found))
     files["manifest.toml"] = manifest_toml(manifest).encode()
-    passed = all(gate.met for gate in found.gates)
-    installed = install(to, manifest.name, files) if passed and not options.dry_run else None
+    wanted = all(gate.met for gate in found.gates) and not options.dry_run
+    installed = store.install_files(manifest.name, manifest.version, files) if wanted else None
     return Outcome(
         manifest, base.manifest, recording, refitted.ranges, found.gates, found.figures,
         installed, installed is not None and _is_in_force(config, manifest),
@@ -95,7 +95,7 @@ def base_engine(config: Config, name: str) -> Engine:
     """The engine as it was shipped: ranges are always fitted anew from it, never from an earlier site's."""
     known: set[str] = set()
     for folder in (*(Path(folder).expanduser() for folder in config.engines.folders), shipped_folder()):
-        catalog = Catalog([folder])
+        catalog = Catalog([folder], config.engines.keys)
         known |= set(catalog.engines)
         for reason in catalog.refused.values():
             if reason.startswith(f"{name}: "):
@@ -122,10 +122,6 @@ def _check_fits(manifest: Manifest, recording: SiteRecording) -> None:
     if recording.modality not in manifest.modalities:
         made_for = ", ".join(each for each in manifest.modalities if each != "unknown")
         raise ConfigError(f"{recording.path}: shows {recording.modality}; {manifest.name} is made for {made_for}")
-
-
-def usual_home(config: Config) -> Path:
-    return Path(config.engines.folders[0]) if config.engines.folders else USUAL_HOME
 
 
 def _refitted(base: Engine, recording: SiteRecording, tell: Tell) -> Refit:
@@ -186,5 +182,5 @@ def _record(base: Manifest, recording: SiteRecording, ranges: tuple[Range, ...])
 
 
 def _is_in_force(config: Config, manifest: Manifest) -> bool:
-    found = open_catalog(config.engines.folders).engines.get(manifest.name)
+    found = open_catalog(config.engines.folders, config.engines.keys).engines.get(manifest.name)
     return found is not None and found.manifest.sha256 == manifest.sha256

@@ -134,18 +134,19 @@ def _libraries(config: Config) -> Iterator[Finding]:
 
 
 def _gpu(config: Config) -> Iterator[Finding]:
-    del config
     nodes = [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("nvhost-gpu")]
-    if nodes:
-        remedy = "this version runs engines on the CPU; the GPU is not used"
-        yield Finding("gpu", "warning", f"NVIDIA ({', '.join(node.name for node in nodes)})", remedy)
+    if nodes and config.engines.backend != "tensorrt_int8":
+        remedy = '[engines] backend = "tensorrt_int8", after `limpid engine build --all` and `limpid engine verify --all`'
+        yield Finding("gpu", "warning", f"NVIDIA ({', '.join(node.name for node in nodes)}) is not used", remedy)
+    elif nodes:
+        yield Finding("gpu", "ok", f"NVIDIA ({', '.join(node.name for node in nodes)})")
     else:
         yield Finding("gpu", "ok", "none: engines run on the CPU, the embedded default")
 
 
 def _engines(config: Config) -> Iterator[Finding]:
     try:
-        catalog = open_catalog(config.engines.folders)
+        catalog = open_catalog(config.engines.folders, config.engines.keys)
         backend = open_backend(config.engines.backend, config.engines.threads)
     except ConfigError as error:
         yield Finding("engines", "failure", str(error), "correct [engines] in the configuration")

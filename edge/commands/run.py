@@ -30,4 +30,5 @@ def run(path: Path | None) -> int:
 def processes(config: Config) -> list[str]:
     """The commands that this configuration needs: without anybody to send to, nobody sends."""
     sends = bool(config.destination) or bool(config.mpps.host)
-    return ["live", "forward"] if sends else ["live"]
+    needed = {"live": True, "forward": sends, "display": config.panel.enabled, "console": config.console.enabled}
+    return [name for name, is_needed in needed.items() if is_needed]

@@ -77,7 +77,9 @@ def picture(facts: dict[str, Any]) -> str:
         return "ORIGINAL (operator)"
     if facts.get("rung", "original") == "original":
         return f"[yellow]ORIGINAL ({facts.get('why') or 'opening'})[/]"
-    return f"[green]ENHANCED[/] {facts.get('engine', {}).get('name', facts['rung'])} {facts['strength_percent']:g} %"
+    engine = facts.get("engine", {})
+    runs = f" {engine['sha256'][:8]} on {engine['backend']}" if engine.get("sha256") else ""
+    return f"[green]ENHANCED[/] {engine.get('name', facts['rung'])}{runs} {facts['strength_percent']:g} %"
 
 
 def _reasons(counts: dict[str, int]) -> str:

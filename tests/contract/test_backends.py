@@ -16,8 +16,9 @@ from edge.backends import Backend, Session, Shape, open_backend
 from edge.backends.classical import Classical
 from edge.catalog import Engine, open_catalog, read_engine
 from edge.clock import SECOND
-from edge.errors import EngineFault, EngineRefused
+from edge.errors import ConfigError, EngineFault, EngineRefused
 from edge.frame import Pixels
+from edge.plans import PlanCache
 
 KINDS = plugins.kinds(edge.backends)
 DEPTHS = (8, 10, 12, 16)
@@ -26,9 +27,22 @@ ENGINE = open_catalog([]).family("handbuilt", "ultrasound")["small"]
 Open = Callable[[Shape], Session]
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def backend(request: pytest.FixtureRequest) -> Backend:
-    return open_backend(request.param, 1)
+ON_FAKE_GPU = "tensorrt_int8 on a fake GPU"
+
+
+@pytest.fixture(scope="module", params=[*KINDS, ON_FAKE_GPU])
+def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backend:
+    if request.param == ON_FAKE_GPU:
+        pytest.importorskip("onnx", reason="the extra `make-engines` is not installed")
+        from tests.fake_gpu import on_fake_gpu
+
+        return on_fake_gpu(PlanCache(tmp_path_factory.mktemp("plans")))
+    if request.param != "tensorrt_int8":
+        return open_backend(request.param, 1)
+    try:
+        return open_backend(request.param, 1)
+    except ConfigError as error:
+        pytest.skip(f"no GPU for this backend: {error}")
 
 
 @pytest.fixture

@@ -168,3 +168,18 @@ def test_when_the_screen_around_the_image_changes_that_very_frame_stays_as_it_ca
     rig.push(pixels=other, region=box)
     assert rig.shown[-1].why is Why.NO_REGION
     assert rig.shown[-1].pixels is rig.shown[-1].frame.pixels
+
+
+def test_an_activation_makes_the_lane_ask_the_survey_at_once_and_not_when_its_time_comes() -> None:
+    rig = Rig()
+    rig.play(10)
+    asked: list[int] = []
+    ask = rig.live._ask_survey
+    rig.live._ask_survey = lambda look: (asked.append(rig.clock.now()), ask(look))[1]
+    rig.play(0.5)
+    assert asked == []  # settled: it looks but seldom
+    rig.wishes.change(None, edition=1)
+    began = rig.clock.now()
+    rig.play(0.5)
+    assert asked[0] - began < 0.3 * SECOND
+    assert not [shown for shown in rig.shown[-10:] if shown.treatment is not Treatment.ENHANCED]

@@ -19,12 +19,14 @@ from edge.config import parse
 from edge.errors import EngineFault, EngineRefused
 from edge.frame import Box, Frame, Modality
 from edge.health import Events
-from edge.survey import Look, OpenKey, Prepared, Survey
+from edge.survey import Look, Opening, OpenKey, Prepared, Survey
 from tests.fakes import SlowBackend, SlowSession, frame
 
 COSTS_MS = {"large": 9.0, "medium": 5.0, "small": 3.0, "classical": 2.0}
 HANDBUILT = '[engines]\nultrasound = "handbuilt"\nfluoroscopy = "handbuilt"'
-FITS = OpenKey("handbuilt", Modality.ULTRASOUND, Shape(96, 128, 8))
+HANDBUILTS = open_catalog([]).family("handbuilt", "ultrasound")
+MODELS = tuple(HANDBUILTS[size].manifest.sha256 for size in ("large", "medium", "small"))
+FITS = OpenKey("handbuilt", Modality.ULTRASOUND, Shape(96, 128, 8), MODELS)
 
 
 class ChoosyBackend(SlowBackend):
@@ -97,6 +99,43 @@ def test_the_first_look_opens_every_rung_for_the_regions_size_and_measures_it(de
     assert set(found.sessions) == {"large", "medium", "small", "classical"}
     assert found.costs_ns == {rung: int(ms * 1e6) for rung, ms in COSTS_MS.items()}
     assert all(session.past == 0 for session in desk.backend.sessions.values())  # a trial is no patient's past
+
+
+def test_another_version_of_an_engine_is_another_key_and_is_opened(desk: Desk) -> None:
+    before = OpenKey(FITS.family, FITS.modality, FITS.shape, ("0" * 64, *MODELS[1:]))
+    found = desk.ask(open_key=before)
+    assert found.key == FITS
+    assert set(found.sessions or {}) == {"large", "medium", "small", "classical"}
+
+
+def test_another_version_that_is_refused_leaves_all_that_is_open_as_it_is(desk: Desk) -> None:
+    desk.backend.refuses = lambda engine: engine.manifest.size == "large"
+    before = OpenKey(FITS.family, FITS.modality, FITS.shape, ("0" * 64, *MODELS[1:]))
+    found = desk.ask(open_key=before)
+    assert (found.sessions, found.key) == (None, before)
+    assert all(session.closed for session in desk.backend.sessions.values())
+    asked = desk.backend.asked
+    assert desk.ask(open_key=before).sessions is None
+    assert desk.backend.asked == asked  # not tried again and again
+
+
+def test_one_that_was_refused_before_keeps_no_other_from_being_renewed(desk: Desk) -> None:
+    desk.backend.refuses = lambda engine: engine.manifest.size == "medium"
+    before = OpenKey(FITS.family, FITS.modality, FITS.shape, ("0" * 64, *MODELS[1:]))
+    assert set(desk.ask(open_key=before).sessions or {}) == {"large", "small", "classical"}
+
+
+def test_every_engine_that_is_opened_or_refused_is_told(desk: Desk) -> None:
+    told: list[Opening] = []
+    desk.survey._tell = told.append
+    desk.backend.refuses = lambda engine: engine.manifest.size == "medium"
+    desk.ask()
+    assert [(one.engine, one.sha256, bool(one.refused)) for one in told] == [
+        ("handbuilt-large", MODELS[0], False),
+        ("handbuilt-medium", MODELS[1], True),
+        ("handbuilt-small", MODELS[2], False),
+    ]
+    assert told[0].cost_ns == int(COSTS_MS["large"] * 1e6)
 
 
 def test_what_is_open_already_is_not_opened_again(desk: Desk) -> None:

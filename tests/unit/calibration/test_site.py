@@ -13,24 +13,27 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 
 from calibration.site import gates as site_gates
 from calibration.site import run as site_run
-from calibration.site.folder import install, manifest_toml, toml_text
+from calibration.site.folder import manifest_toml, toml_text
 from calibration.site.recording import FEWEST, open_recording
 from calibration.site.run import JUDGE, Options, Outcome
 from edge import cli
 from edge.backends import Shape, open_backend
-from edge.catalog import Catalog, Engine, Judged, open_catalog, read_engine
+from edge.catalog import Catalog, Engine, Judged, Manifest, open_catalog, read_engine
 from edge.clock import SECOND
 from edge.config import Config, Engines, tomllib
+from edge.engine_store import KEPT_GENERATIONS, EngineStore
 from edge.errors import ConfigError, EngineRefused, LimpidError
 from edge.frame import Frame, Modality, Pixels
 from edge.phantom import make
 from edge.recording import Recorder, read
 from edge.region import Region
+from edge.signing import Keyring
 from tests.unit.calibration.tiny import frame_of, record, write_engine
 
 FRAMES = 66
@@ -359,7 +362,7 @@ def test_a_damaged_model_or_twin_is_refused(recording: Path, shipped: Engine, tm
 def test_a_folder_that_somebody_else_put_there_is_not_replaced(recording: Path, shipped: Engine) -> None:
     home = shipped.folder.parent
     said = complaint(recording, config_of(home), home)
-    assert "was not put there by a calibration" in said
+    assert "was put there by hand" in said
     assert read_engine(home / "tiny").manifest.version == "1"
 
 
@@ -385,7 +388,20 @@ def versions(tmp_path: Path) -> dict[str, dict[str, bytes]]:
     return {v: files_of(write_engine(tmp_path / f"v{v}", limit=float(v), version=v)) for v in "123"}
 
 
-CALLS = [(os, "fsync"), (Path, "replace"), (Path, "symlink_to"), (Path, "open"), (os, "open"), (Path, "chmod")]
+CALLS = [
+    (os, "fsync"), (Path, "replace"), (Path, "symlink_to"), (Path, "open"), (os, "open"), (Path, "chmod"),
+    (os, "write"), (Path, "unlink"),
+]  # fmt: skip
+
+
+def install(to: Path, name: str, files: dict[str, bytes]) -> Path:
+    """As a calibration does, once it has judged: into the store, and active."""
+    manifest = msgspec.convert(tomllib.loads(files["manifest.toml"].decode()), Manifest)
+    return EngineStore(to, Keyring(to / ".keys"), "calibrate").install_files(name, manifest.version, files)
+
+
+def installed_versions(to: Path) -> list[str]:
+    return [version.number for version in EngineStore(to, Keyring(to / ".keys"), "test").versions("tiny")]
 
 
 def cut_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -439,9 +455,12 @@ def test_everything_is_on_the_disk_before_the_link_turns(
 ) -> None:
     done = cut_at(10**6, monkeypatch)
     install(tmp_path / "to", "tiny", versions["1"])
-    turn = done.index("replace")
-    assert done[:turn].count("fsync") == len(versions["1"]) + 1  # each file, and their folder
-    assert "fsync" in done[turn:]  # the folder that holds the link
+    named = done.index("replace")
+    assert done[:named].count("fsync") == len(versions["1"]) + 1  # each file, and their folder
+    turns = [n for n, call in enumerate(done) if call == "replace"]
+    assert len(turns) == 3  # the folder gets its name, the generation is made, the link turns
+    for turn in turns:
+        assert "fsync" in done[turn : turn + 3]  # the folder that holds it, before anything else is done
 
 
 def test_a_process_killed_between_writing_and_turning_leaves_the_old_engine(
@@ -450,20 +469,22 @@ def test_a_process_killed_between_writing_and_turning_leaves_the_old_engine(
     to = tmp_path / "to"
     install(to, "tiny", versions["1"])
     script = (
-        "import os, signal, sys; from pathlib import Path; from calibration.site.folder import written\n"
-        "source = Path(sys.argv[2])\n"
-        "written(Path(sys.argv[1]), 'tiny', {p.name: p.read_bytes() for p in source.iterdir()})\n"
+        "import os, signal, sys; from pathlib import Path; from edge.engine_store import EngineStore\n"
+        "from edge.signing import Keyring\n"
+        "source, to = Path(sys.argv[2]), Path(sys.argv[1])\n"
+        "files = {p.name: p.read_bytes() for p in source.iterdir()}\n"
+        "EngineStore(to, Keyring(to / '.keys'), 'calibrate').put_files('tiny', '2', files)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     line = [sys.executable, "-c", script, str(to), str(tmp_path / "v2" / "tiny")]
     killed = subprocess.run(line, cwd=Path(__file__).parents[3], check=False, timeout=60)
     assert killed.returncode == -signal.SIGKILL
-    assert len(list(to.iterdir())) == 3  # the link, the old one, what was left
+    assert installed_versions(to) == ["1", "2"]
     assert Catalog([to]).engines["tiny"].manifest.version == "1"
     assert len(Catalog([to]).engines) == 1
     install(to, "tiny", versions["3"])
     assert Catalog([to]).engines["tiny"].manifest.version == "3"
-    assert len(list(to.iterdir())) == 3  # the link, the new one, the one before
+    assert installed_versions(to) == ["1", "2", "3"]
 
 
 def test_a_daemon_that_runs_the_version_before_can_still_read_it(
@@ -475,8 +496,15 @@ def test_a_daemon_that_runs_the_version_before_can_still_read_it(
     install(to, "tiny", versions["2"])
     assert running.read_model() == versions["1"]["model.onnx"]
     assert Catalog([to]).engines["tiny"].read_model() == versions["2"]["model.onnx"]
-    install(to, "tiny", versions["3"])
-    assert len(list(to.iterdir())) == 3
+    assert running.read_model() == versions["1"]["model.onnx"]
+
+
+def test_of_many_calibrations_the_last_few_are_kept(versions: dict[str, dict[str, bytes]], tmp_path: Path) -> None:
+    to = tmp_path / "to"
+    for _ in range(4):
+        for version in "123":
+            install(to, "tiny", versions[version])
+    assert len(installed_versions(to)) == KEPT_GENERATIONS
 
 
 def test_the_daemon_of_another_user_can_read_what_was_installed(

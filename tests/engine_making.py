@@ -1,0 +1,103 @@
+"""Engines of other versions and of odd behaviour, made from the hand-built one; bundles of them. Not a test itself."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edge import bundle
+from edge.catalog import Engine, read_engine, shipped_folder
+from edge.engine_store import EngineStore
+from edge.signing import Keyring, Signer
+
+NAME = "handbuilt-small"
+FRAMES_UNTIL_NAN = 8
+
+
+def make_version(parent: Path, version: str, odd: str = "", name: str = NAME) -> Engine:
+    """The hand-built engine under another version, with another model. ODD: "nan" (now and then), "slow"."""
+    home = parent / name
+    shutil.copytree(shipped_folder() / NAME, home)
+    model = onnx.load(str(home / "model.onnx"))
+    model.doc_string = f"version {version}"
+    more = ""
+    if odd == "nan":
+        _spoil(model)
+        more = '\n[[state]]\nname = "count"\nshape = [1, 1, 1, 1]\n'
+    if odd == "slow":
+        _slow_down(model)
+    content = model.SerializeToString()
+    (home / "model.onnx").write_bytes(content)
+    manifest = (home / "manifest.toml").read_text()
+    old = hashlib.sha256((shipped_folder() / NAME / "model.onnx").read_bytes()).hexdigest()
+    manifest = manifest.replace(old, hashlib.sha256(content).hexdigest())
+    manifest = manifest.replace(f'name = "{NAME}"', f'name = "{name}"')
+    (home / "manifest.toml").write_text(manifest.replace('version = "1"', f'version = "{version}"') + more)
+    return read_engine(home)
+
+
+def _spoil(model: onnx.ModelProto) -> None:
+    """After some frames without a new start: NaN."""
+    graph = model.graph
+    _rename_result(graph, "calm")
+    graph.input.append(helper.make_tensor_value_info("count_in", TensorProto.FLOAT, [1, 1, 1, 1]))
+    graph.output.append(helper.make_tensor_value_info("count_out", TensorProto.FLOAT, [1, 1, 1, 1]))
+    graph.initializer.extend(
+        numpy_helper.from_array(np.full((1, 1, 1, 1), value, np.float32), name)
+        for name, value in (("one", 1), ("limit", FRAMES_UNTIL_NAN), ("nan", np.nan))
+    )
+    graph.node.extend(
+        [
+            helper.make_node("Add", ["count_in", "one"], ["count_out"]),
+            helper.make_node("Greater", ["count_in", "limit"], ["spoilt"]),
+            helper.make_node("Where", ["spoilt", "nan", "calm"], ["enhanced"]),
+        ]
+    )
+
+
+def _slow_down(model: onnx.ModelProto) -> None:
+    """The same picture, after convolutions that come to nothing."""
+    graph = model.graph
+    _rename_result(graph, "idle_quick")
+    rng = np.random.default_rng(1)
+    for name, shape in (("idle_first", (56, 1, 5, 5)), ("idle_second", (56, 56, 7, 7)), ("idle_third", (1, 56, 5, 5))):
+        graph.initializer.append(numpy_helper.from_array((rng.normal(size=shape) * 1e-6).astype(np.float32), name))
+    same = {"auto_pad": "SAME_UPPER"}
+    graph.node.extend(
+        [
+            helper.make_node("Conv", ["frame", "idle_first"], ["idle_wide"], **same),
+            helper.make_node("Conv", ["idle_wide", "idle_second"], ["idle_wider"], **same),
+            helper.make_node("Conv", ["idle_wider", "idle_third"], ["idle_narrow"], **same),
+            helper.make_node("Abs", ["idle_narrow"], ["idle_tiny"]),
+            helper.make_node("Floor", ["idle_tiny"], ["idle_nothing"]),
+            helper.make_node("Add", ["idle_quick", "idle_nothing"], ["enhanced"]),
+        ]
+    )
+
+
+def _rename_result(graph: onnx.GraphProto, name: str) -> None:
+    for node in graph.node:
+        for n, output in enumerate(node.output):
+            if output == "enhanced":
+                node.output[n] = name
+
+
+def packed(engine: Engine, signer: Signer) -> bytes:
+    files = {path.name: path.read_bytes() for path in engine.folder.iterdir()}
+    manifest = engine.manifest
+    return bundle.pack(manifest.name, manifest.version, manifest.contract, files, signer)
+
+
+def store_at(root: Path) -> EngineStore:
+    return EngineStore(root, Keyring(root / ".keys"), "test")
+
+
+def put(store: EngineStore, engine: Engine) -> Path:
+    """As a calibration installs: without a signature."""
+    files = {path.name: path.read_bytes() for path in engine.folder.iterdir()}
+    return store.put_files(engine.manifest.name, engine.manifest.version, files)
