@@ -12,6 +12,8 @@ want /usr/bin/dciodvfy dicom3tools
 want /usr/bin/chromium chromium
 want /usr/bin/chromedriver chromium-driver
 want /usr/bin/node nodejs
+want /usr/bin/Xvfb xvfb
+want /usr/bin/xdotool xdotool
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ]; then as_root=; else as_root="sudo -n"; fi
 if ! command -v apt-get >/dev/null 2>&1 || ! $as_root true 2>/dev/null; then
