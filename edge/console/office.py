@@ -1,0 +1,131 @@
+"""What all calls share: made once, handed to each of them. Which thread owns what stands beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge.audit import Audit
+from edge.clock import SECOND, Clock
+from edge.config import Config, parse_section
+from edge.config import Console as Settings
+from edge.console.access.sessions import Session, Sessions, everybody
+from edge.console.access.throttle import Throttle
+from edge.console.access.users import User, Users
+from edge.console.archive import Archive
+from edge.console.exports import Exports
+from edge.console.gallery import Gallery
+from edge.console.pools import Pools
+from edge.console.pulse import Pulse
+from edge.console.shelf import Shelf
+from edge.errors import ConfigError
+from edge.health import Events
+from edge.outbox import utc_now
+from edge.outbox.settings import Settings as OutboxSettings
+
+OPEN_NOTICE = (
+    "Open to everybody on this machine: there are no users. "
+    "`limpid console user add NAME --role administer` makes the first, and from then on everybody has to log in."
+)
+
+
+def folder_of(config: Config) -> Path:
+    if config.console.folder:
+        return Path(config.console.folder)
+    return parse_section(config.outbox, OutboxSettings, "outbox").place.parent / "console"
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_exposure(console: Settings, users: Mapping[str, User]) -> None:
+    """Raises ConfigError where strangers could get at it."""
+    if bool(console.certificate) != bool(console.key):
+        raise ConfigError("[console] certificate and key belong together")
+    if is_loopback(console.host):
+        return
+    missing = [] if console.certificate else ["[console] certificate and key (PEM files)"]
+    missing += [] if users else ["a user (`limpid console user add NAME --role administer`)"]
+    if missing:
+        raise ConfigError(
+            f'[console] host = "{console.host}" can be reached from outside: that needs {" and ".join(missing)}; '
+            'or use host = "127.0.0.1"'
+        )
+
+
+@dataclass(slots=True)
+class Office:
+    config: Config
+    config_path: Path | None
+    folder: Path  # users and the audit log
+    clock: Clock
+    events: Events
+    users: Users
+    sessions: Sessions  # the event loop's
+    throttle: Throttle  # the event loop's
+    gallery: Gallery  # the event loop's
+    pulse: Pulse
+    archive: Archive
+    shelf: Shelf  # the images thread's
+    exports: Exports
+    pools: Pools
+    local: Session = field(default_factory=everybody)
+    audit_failures: int = 0
+    started_ns: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Without users, to this host alone. A file of users that cannot be read lets nobody in."""
+        try:
+            return is_loopback(self.config.console.host) and not self.users.all()
+        except ConfigError:
+            return False
+
+    def session_of(self, cookie: str, *, counts: bool = True) -> Session | None:
+        if self.is_open:
+            return self.local
+        with contextlib.suppress(ConfigError):
+            return self.sessions.of(cookie, counts=counts)
+        return None
+
+    def note(self, who: str, did: str, to: str = "", **facts: object) -> None:
+        """A line in the audit log. Writes to the disk: not on the event loop. What has happened has happened: a log
+        that cannot be written is counted, and told, but takes nothing back."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.audit(who).append(did, to, facts)
+        except OSError as error:
+            self.audit_failures += 1
+            self.events.emit("audit.not-written", reason=error.strerror or type(error).__name__)
+
+    def audit(self, who: str = "console") -> Audit:
+        return Audit(self.folder / "audit.jsonl", utc_now, who)
+
+    @property
+    def uptime_s(self) -> float:
+        return (self.clock.now() - self.started_ns) / SECOND
+
+
+def open_office(config: Config, path: Path | None, clock: Clock, events: Events) -> Office:
+    """Raises ConfigError. Nothing runs yet."""
+    console = config.console
+    archive = Archive(config)
+    folder = folder_of(config)
+    users = Users(folder / "users.json")
+    sessions = Sessions(
+        users, clock, int(console.idle_minutes * 60 * SECOND), int(console.session_hours * 3600 * SECOND)
+    )
+    pulse = Pulse(config, archive)
+    return Office(
+        config, path, folder, clock, events, users, sessions, Throttle(), Gallery(config.sockets.pictures), pulse,
+        archive, Shelf(archive), Exports(archive, console.export_folders), Pools(), started_ns=clock.now(),
+    )  # fmt: skip

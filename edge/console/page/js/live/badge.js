@@ -1,0 +1,25 @@
+// What the pixels on the screen are, in a clinician's words. Pure.
+import { say, sayCode } from "../parts/say.js";
+
+/**
+ * `looked` is what this page shows of the frame: "picture", "original" or "split".
+ * {kind: "enhanced" | "original" | "both" | "none", title, detail}
+ */
+export function badge(header, looked) {
+  if (!header || header.treatment === "none") return { kind: "none", title: say("badge.none"), detail: "" };
+  if (header.treatment !== "enhanced") {
+    return { kind: "original", title: say("badge.original"), detail: reason(header) };
+  }
+  if (looked === "original") return { kind: "original", title: say("badge.original"), detail: say("badge.compare") };
+  if (looked === "split") return { kind: "both", title: say("badge.both"), detail: engine(header) };
+  return { kind: "enhanced", title: say("badge.enhanced"), detail: engine(header) };
+}
+
+function engine(header) {
+  return say("badge.engine", { engine: header.engine?.name || "?", strength: Math.round(header.strength_percent) });
+}
+
+function reason(header) {
+  if (header.stand_in) return say("why.stand-in");
+  return sayCode("why", header.why.replace(/[ _]/g, "-"));
+}

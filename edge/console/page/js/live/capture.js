@@ -1,0 +1,65 @@
+// The capture buttons. The answer is told when the capture is durable, or at once why it is not.
+import { post } from "../api.js";
+import { button, el, fill, icon } from "../parts/dom.js";
+import { say } from "../parts/say.js";
+import { alarm, notice } from "../parts/tell.js";
+import { may } from "../session.js";
+import { answer } from "./answer.js";
+
+const BACK_SECONDS = 10;
+
+export class CaptureButtons {
+  constructor(view) {
+    this.view = view;
+    this.waiting = new Set();
+    this.recording = false;
+    this.still = button(say("capture.still"), () => this.take("still"), { picture: "camera", kind: "capture", title: say("key.still") });
+    this.clip = button(say("capture.clip"), () => this.takeClip(), { picture: "clip", kind: "capture", title: say("key.clip") });
+    this.back = button(say("capture.back", { seconds: BACK_SECONDS }), () => this.take("back", { seconds: BACK_SECONDS }), { picture: "back", kind: "capture", title: say("key.back") });
+    this.burst = button(say("capture.burst"), () => this.take("burst"), { picture: "burst", kind: "capture", title: say("key.burst") });
+    this.node = el("div", { class: "captures", role: "group", "aria-label": say("capture.label") }, this.still, this.clip, this.back, this.burst);
+  }
+
+  status(stream) {
+    if (!this.waiting.has("clip/start") && !this.waiting.has("clip/stop")) this.setRecording(Boolean(stream?.recording));
+  }
+
+  setRecording(recording) {
+    if (recording === this.recording) return;
+    this.recording = recording;
+    this.clip.classList.toggle("recording", recording);
+    fill(this.clip, [icon(recording ? "stop" : "clip"), el("span", {}, say(recording ? "capture.stop" : "capture.clip"))]);
+    this.update();
+  }
+
+  update() {
+    const can = may("operate") && Boolean(this.view.shown);
+    for (const [what, node] of [["still", this.still], ["back", this.back], ["burst", this.burst]]) node.disabled = !can || this.waiting.has(what);
+    this.clip.disabled = !can || this.waiting.has("clip/start") || this.waiting.has("clip/stop");
+    if (this.view.isScrolledBack) this.still.disabled = true; // it would store the frozen picture, not the one that is seen
+    this.burst.disabled ||= this.view.freezing.isFrozen;
+    this.still.title = this.view.isScrolledBack ? say("capture.not-scrolled") : say("key.still");
+  }
+
+  async takeClip() {
+    const starts = !this.recording;
+    if (await this.take(starts ? "clip/start" : "clip/stop")) this.setRecording(starts);
+  }
+
+  async take(what, more = {}) {
+    this.waiting.add(what);
+    this.update();
+    try {
+      const told = await post(`capture/${what}`, { stream: this.view.stream, ...more });
+      const { text, tone } = answer(told);
+      notice(text, tone);
+      return true;
+    } catch (error) {
+      if (error.status !== 401) alarm(say("capture.refused", { reason: error.message }));
+      return false;
+    } finally {
+      this.waiting.delete(what);
+      this.update();
+    }
+  }
+}

@@ -1,0 +1,121 @@
+// Draws pictures on the canvas: the newest only, both halves of a split from one message, never two frames mixed.
+import { Tint } from "./tint.js";
+
+export class Screen {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d", { alpha: false });
+    this.looked = "picture"; // | "original" | "split"
+    this.withChange = false;
+    this.divider = 0.5;
+    this.bitmaps = null; // {message, picture, original, change}
+    this.waiting = null;
+    this.busy = false;
+    this.drawn = 0;
+  }
+
+  /** Shows a message as soon as its images are decoded; one that is superseded before that is never shown. */
+  show(message) {
+    this.waiting = message;
+    if (!this.busy) void this.work();
+  }
+
+  look(changes) {
+    Object.assign(this, changes);
+    const message = this.waiting ?? this.bitmaps?.message;
+    if (!message) return;
+    if (this.bitmaps?.message === message && this.needed(message).every((name) => this.bitmaps[name])) this.draw();
+    else this.show(message);
+  }
+
+  /** The names of the images of a message that the way of looking needs; a picture that is the original stands for both. */
+  needed(message) {
+    const has = (name) => name in message.images;
+    const names = this.looked === "picture" || !has("original") ? ["picture"] : this.looked === "original" ? ["original"] : ["picture", "original"];
+    if (this.withChange && has("change")) names.push("change");
+    return names.filter(has);
+  }
+
+  async work() {
+    this.busy = true;
+    while (this.waiting) {
+      const message = this.waiting;
+      try {
+        const fresh = await decode(message, this.needed(message), this.bitmaps);
+        if (this.bitmaps && this.bitmaps.message !== message) release(this.bitmaps);
+        this.bitmaps = fresh;
+        this.draw();
+      } catch {
+        // An image that cannot be decoded is not shown: what stands grows old, and says so.
+      }
+      if (this.waiting === message) this.waiting = null;
+    }
+    this.busy = false;
+  }
+
+  draw() {
+    const { message, picture, original, change } = this.bitmaps;
+    const base = this.looked === "original" ? original ?? picture : picture ?? original;
+    if (!base) return;
+    this.fit(message);
+    const { context, canvas } = this;
+    context.drawImage(base, 0, 0, canvas.width, canvas.height);
+    if (this.looked === "split" && original) this.drawLeft(original);
+    if (this.withChange && change) this.drawChange(change);
+    this.note(message);
+  }
+
+  fit({ header }) {
+    const { width, height } = shape(header);
+    if (this.canvas.width !== width || this.canvas.height !== height) {
+      this.canvas.width = width;
+      this.canvas.height = height;
+    }
+  }
+
+  drawLeft(original) {
+    const { context, canvas } = this;
+    const cut = Math.round(this.divider * canvas.width);
+    context.save();
+    context.beginPath();
+    context.rect(0, 0, cut, canvas.height);
+    context.clip();
+    context.drawImage(original, 0, 0, canvas.width, canvas.height);
+    context.restore();
+  }
+
+  drawChange(change) {
+    this.tint ??= new Tint();
+    this.context.drawImage(this.tint.of(change), 0, 0, this.canvas.width, this.canvas.height);
+  }
+
+  /** For whoever looks from outside: which frame stands here, and how it is looked at. */
+  note({ header }) {
+    this.drawn += 1;
+    const facts = this.canvas.dataset;
+    facts.seq = header.seq;
+    facts.treatment = header.treatment;
+    facts.looked = this.looked;
+    facts.change = String(this.withChange && Boolean(this.bitmaps.change));
+    facts.drawn = this.drawn;
+  }
+}
+
+/** The picture's shape on the screen: its own pixels, made square where the scanner's are not. */
+function shape({ source }) {
+  const [x, y] = source.spacing_mm ?? [1, 1];
+  const stretch = Math.min(4, Math.max(0.25, y / x));
+  return stretch >= 1 ? { width: source.width, height: Math.round(source.height * stretch) } : { width: Math.round(source.width / stretch), height: source.height };
+}
+
+async function decode(message, names, before) {
+  const kept = before?.message === message ? before : { message };
+  const fresh = names.filter((name) => !kept[name]);
+  const types = Object.fromEntries(message.header.images.map((image) => [image.name, image.type]));
+  const made = await Promise.all(fresh.map((name) => createImageBitmap(new Blob([message.images[name]], { type: types[name] }))));
+  return { ...kept, ...Object.fromEntries(fresh.map((name, index) => [name, made[index]])) };
+}
+
+function release(bitmaps) {
+  for (const name of ["picture", "original", "change"]) bitmaps[name]?.close();
+}

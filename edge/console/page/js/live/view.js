@@ -1,0 +1,190 @@
+// The live view: the picture, what it is, how old it is, and the buttons beside it.
+import { feed, onStatus } from "../feed.js";
+import { el, fill, put } from "../parts/dom.js";
+import { milliseconds } from "../parts/format.js";
+import { say } from "../parts/say.js";
+import { badge } from "./badge.js";
+import { Cine } from "./cine.js";
+import { Controls } from "./controls.js";
+import { Divider } from "./divider.js";
+import { Freezing } from "./freezing.js";
+import { History } from "./history.js";
+import { mayStand } from "./liveness.js";
+import { ageMs } from "./message.js";
+import { Pictures } from "./pictures.js";
+import { Screen } from "./screen.js";
+
+export function open(host, [asked]) {
+  const view = new LiveView(host, asked ?? "");
+  return () => view.end();
+}
+
+class LiveView {
+  constructor(host, stream) {
+    this.wanted = stream;
+    this.stream = "";
+    this.pictures = null;
+    this.freezing = new Freezing(new History());
+    this.looked = "picture";
+    this.build(host);
+    this.screen = new Screen(this.canvas);
+    this.divider = new Divider(this.glass, this.canvas, (divider) => this.screen?.look({ divider }));
+    this.controls = new Controls(this);
+    host.replaceChildren(el("div", { class: "live-view" }, this.stage, this.controls.node));
+    this.endStatus = onStatus((status) => this.status(status));
+    this.timer = setInterval(() => this.tick(), 100);
+    this.keys = (event) => this.controls.key(event);
+    addEventListener("keydown", this.keys);
+    this.sizes = new ResizeObserver(() => this.ask());
+    this.sizes.observe(this.glass);
+    this.showState();
+  }
+
+  build() {
+    this.title = el("strong", { class: "title" });
+    this.detail = el("span", { class: "detail" });
+    this.frozen = el("span", { class: "tag frozen", hidden: true });
+    this.recording = el("span", { class: "tag recording", hidden: true }, say("live.recording"));
+    this.age = el("span", { class: "age figure", "aria-label": say("live.age") });
+    this.strip = el("div", { class: "strip", "data-kind": "none" },
+      el("div", { class: "badge", role: "status" }, this.title, this.detail), this.recording, this.frozen, this.age);
+    this.canvas = el("canvas", { width: 640, height: 480, role: "img", "aria-label": say("live.picture") });
+    this.stopped = el("div", { class: "not-live", role: "alert", hidden: true });
+    this.glass = el("div", { class: "glass" }, this.canvas, this.stopped);
+    this.cine = new Cine((held) => this.scrolled(held));
+    this.stage = el("section", { class: "stage", "aria-label": say("nav.live") }, this.strip, this.glass, this.cine.node);
+  }
+
+  // ------------------------------------------------ which stream
+
+  status(status) {
+    const names = Object.keys(status.streams ?? {});
+    this.controls.status(status, names);
+    const stream = names.includes(this.wanted) ? this.wanted : names.includes(this.stream) ? this.stream : names[0] ?? this.stream;
+    if (stream !== this.stream) this.watch(stream);
+  }
+
+  watch(stream) {
+    this.pictures?.end();
+    this.stream = this.wanted = stream;
+    this.freezing = new Freezing(new History());
+    this.header = null;
+    this.cine.hold(null);
+    this.pictures = new Pictures(stream, { picture: (message) => this.picture(message), state: () => this.showState() });
+    this.ask();
+  }
+
+  ask() {
+    const width = Math.round(this.glass.clientWidth * Math.min(2, devicePixelRatio || 1));
+    this.pictures?.ask({ view: "pair", change: this.screen.withChange, width, window: this.controls.more.window });
+  }
+
+  // ------------------------------------------------ what comes
+
+  picture(message) {
+    if (this.freezing.picture(message)) this.display(message);
+    if (this.freezing.isFrozen) this.cine.hold(this.freezing.held);
+  }
+
+  display(message) {
+    this.header = message.header;
+    this.shown = message;
+    this.screen.show(message);
+  }
+
+  scrolled(held) {
+    if (held.picture) this.display(held.picture);
+    this.showState();
+  }
+
+  // ------------------------------------------------ what the buttons do
+
+  look(looked) {
+    this.looked = looked;
+    this.divider.shown = looked === "split";
+    this.screen.look({ looked });
+    this.showState();
+  }
+
+  change(withChange) {
+    this.screen.look({ withChange });
+    this.ask();
+    this.showState();
+  }
+
+  freeze(options) {
+    this.freezing.press(options);
+    this.cine.hold(this.freezing.held);
+    this.showState();
+  }
+
+  unfreeze() {
+    this.freezing.release();
+    this.cine.hold(null);
+    this.showState();
+  }
+
+  get isScrolledBack() {
+    return this.freezing.isFrozen && !this.freezing.held.isLast;
+  }
+
+  // ------------------------------------------------ what is said about it
+
+  tick() {
+    if (!this.shown || this.freezing.isFrozen) put(this.age, "");
+    else put(this.age, milliseconds(ageMs(this.currentHeader(), this.pictures.arrivedMs, performance.now())));
+  }
+
+  /** Of what stands: a notice renews its age, but never what it is. */
+  currentHeader() {
+    return { ...this.shown.header, age_ms: this.pictures.header.age_ms, drain_ms: this.pictures.header.drain_ms };
+  }
+
+  showState() {
+    const state = this.pictures ? this.pictures.state : feed.connected || !feed.status ? "connecting" : "socket";
+    if (this.pictures?.header && this.pictures.liveness.open && this.freezing.device(this.pictures.header.frozen)) {
+      this.cine.hold(this.freezing.held);
+    }
+    this.showBadge();
+    this.showStopped(state);
+    this.recording.hidden = !this.pictures?.header?.recording;
+    this.controls.update();
+  }
+
+  showBadge() {
+    const told = badge(this.header, this.looked);
+    this.strip.dataset.kind = told.kind;
+    put(this.title, told.title);
+    put(this.detail, told.detail);
+    this.frozen.hidden = !this.freezing.isFrozen;
+    put(this.frozen, say(this.freezing.localOnly ? "live.frozen-here" : "live.frozen"));
+  }
+
+  showStopped(state) {
+    const stands = mayStand(state);
+    this.stopped.hidden = stands;
+    this.stage.dataset.state = state;
+    this.stage.classList.toggle("held", this.freezing.isFrozen);
+    if (stands) return;
+    const nothing = state === "connecting" && !this.header;
+    const title = nothing ? say("live.waiting") : say("live.not-live");
+    const reason = say(nothing && !this.stream ? "stopped.no-stream" : `stopped.${this.daemonGone(state) ? "daemon" : state}`);
+    if (this.stopped.dataset.text === title + reason) return;
+    this.stopped.dataset.text = title + reason;
+    this.stopped.classList.toggle("nothing", nothing);
+    fill(this.stopped, [el("strong", {}, title), el("span", {}, reason)]);
+  }
+
+  daemonGone(state) {
+    return state === "stopped" && feed.connected && feed.status?.daemon?.answers === false;
+  }
+
+  end() {
+    clearInterval(this.timer);
+    removeEventListener("keydown", this.keys);
+    this.endStatus();
+    this.sizes.disconnect();
+    this.divider.end();
+    this.pictures?.end();
+  }
+}

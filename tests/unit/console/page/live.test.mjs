@@ -1,0 +1,190 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { answer } from "../../../../edge/console/page/js/live/answer.js";
+import { badge } from "../../../../edge/console/page/js/live/badge.js";
+import { Freezing } from "../../../../edge/console/page/js/live/freezing.js";
+import { History } from "../../../../edge/console/page/js/live/history.js";
+import { Liveness, mayStand, SILENT_AFTER_MS } from "../../../../edge/console/page/js/live/liveness.js";
+import { tint } from "../../../../edge/console/page/js/live/tint.js";
+
+const picture = (seq, takenMs = seq * 33, bytes = 100) => ({ header: { seq, session: "1" }, takenMs, bytes });
+const seqs = (held) => held.pictures.map(({ header }) => header.seq);
+
+// ------------------------------------------------ history
+
+test("the history keeps the last seconds only", () => {
+  const history = new History(1000, 1e9);
+  for (let seq = 0; seq < 100; seq += 1) history.add(picture(seq, seq * 100));
+  assert.equal(history.pictures[0].header.seq, 89);
+  assert.equal(history.length, 11);
+});
+
+test("the history keeps no more bytes than it may, and counts them right", () => {
+  const history = new History(1e9, 1000);
+  for (let seq = 0; seq < 50; seq += 1) history.add(picture(seq, seq, 300));
+  assert.equal(history.length, 3);
+  assert.equal(history.bytes, 900);
+});
+
+test("one picture that is larger than all the room is kept: it is what is shown", () => {
+  const history = new History(1000, 10);
+  history.add(picture(1, 0, 500));
+  assert.equal(history.length, 1);
+});
+
+// ------------------------------------------------ freezing
+
+test("scrolling goes back and on, and never beyond either end", () => {
+  const history = new History();
+  for (let seq = 1; seq <= 5; seq += 1) history.add(picture(seq));
+  const held = history.held();
+  assert.equal(held.picture.header.seq, 5);
+  assert.ok(held.isLast);
+  assert.equal(held.step(-2).header.seq, 3);
+  assert.ok(Math.abs(held.seconds + 0.066) < 1e-9);
+  assert.equal(held.go(-9).header.seq, 1);
+  assert.equal(held.go(99).header.seq, 5);
+});
+
+test("pictures that arrive until the device is frozen belong to what is held", () => {
+  const freezing = new Freezing(new History());
+  freezing.picture(picture(1));
+  freezing.press();
+  assert.equal(freezing.device(false), false);
+  assert.equal(freezing.picture(picture(2)), true);
+  freezing.device(true);
+  assert.deepEqual(seqs(freezing.held), [1, 2]);
+  assert.ok(freezing.held.isLast);
+});
+
+test("somebody who has scrolled back already stays there", () => {
+  const freezing = new Freezing(new History());
+  freezing.picture(picture(1));
+  freezing.picture(picture(2));
+  freezing.press();
+  freezing.held.step(-1);
+  assert.equal(freezing.picture(picture(3)), false);
+  assert.equal(freezing.held.picture.header.seq, 1);
+});
+
+test("the frozen picture once more, with its change map, takes the place of itself", () => {
+  const freezing = new Freezing(new History());
+  freezing.picture(picture(1));
+  freezing.device(true);
+  const again = picture(1);
+  assert.equal(freezing.picture(again), true);
+  assert.equal(freezing.held.length, 1);
+  assert.equal(freezing.held.picture, again);
+});
+
+test("the device may be frozen and let go by others", () => {
+  const freezing = new Freezing(new History());
+  freezing.picture(picture(1));
+  assert.equal(freezing.device(true), true);
+  assert.ok(freezing.isFrozen);
+  assert.equal(freezing.device(true), false);
+  assert.equal(freezing.device(false), true);
+  assert.ok(!freezing.isFrozen);
+});
+
+test("let go here, a late word that it is frozen does not freeze it again", () => {
+  const freezing = new Freezing(new History());
+  freezing.picture(picture(1));
+  freezing.press();
+  freezing.device(true);
+  freezing.release();
+  assert.equal(freezing.device(true), false);
+  assert.ok(!freezing.isFrozen);
+  freezing.device(false);
+  assert.equal(freezing.device(true), true);
+});
+
+test("a device that would not be let go is shown as frozen again", () => {
+  const freezing = new Freezing(new History());
+  freezing.picture(picture(1));
+  freezing.device(true);
+  freezing.release();
+  freezing.notReleased();
+  assert.equal(freezing.device(true), true);
+});
+
+test("held on this page alone, the device's pictures change nothing", () => {
+  const freezing = new Freezing(new History());
+  freezing.picture(picture(1));
+  freezing.press({ localOnly: true });
+  assert.equal(freezing.picture(picture(2)), false);
+  freezing.device(false);
+  assert.deepEqual(seqs(freezing.held), [1]);
+});
+
+// ------------------------------------------------ liveness
+
+test("a picture is live only as long as something says so", () => {
+  const liveness = new Liveness();
+  assert.equal(liveness.state(0), "socket");
+  liveness.opened();
+  assert.equal(liveness.state(10), "connecting");
+  liveness.heard(100, "live");
+  assert.equal(liveness.state(100 + SILENT_AFTER_MS), "live");
+  assert.equal(liveness.state(101 + SILENT_AFTER_MS), "silent");
+  liveness.heard(5000, "stopped");
+  assert.equal(liveness.state(5001), "stopped");
+  liveness.closed();
+  assert.equal(liveness.state(5002), "socket");
+});
+
+test("only live and frozen pictures stand without a warning", () => {
+  const states = ["connecting", "live", "frozen", "stopped", "silent", "socket"];
+  assert.deepEqual(states.filter(mayStand), ["live", "frozen"]);
+});
+
+// ------------------------------------------------ words
+
+const enhanced = { treatment: "enhanced", why: "", strength_percent: 80, engine: { name: "clarity" }, seq: 1 };
+
+test("an enhanced picture is called so, with its engine and strength", () => {
+  assert.deepEqual(badge(enhanced, "picture"), { kind: "enhanced", title: "ENHANCED", detail: "clarity · 80 %" });
+});
+
+test("the original of an enhanced frame is never called enhanced", () => {
+  assert.equal(badge(enhanced, "original").title, "ORIGINAL");
+});
+
+test("an original in the place of an enhanced picture is called original in every way of looking, with its reason", () => {
+  for (const looked of ["picture", "original", "split"]) {
+    const told = badge({ treatment: "original", why: "no region", engine: null }, looked);
+    assert.equal(told.kind, "original");
+    assert.equal(told.detail, "no image area found yet");
+  }
+});
+
+test("a reason that this page does not know is told as it came", () => {
+  assert.equal(badge({ treatment: "original", why: "brand new" }, "picture").detail, "brand new");
+});
+
+test("before the first frame there is no picture", () => {
+  assert.equal(badge({ treatment: "none", seq: 0 }, "picture").kind, "none");
+  assert.equal(badge(null, "picture").kind, "none");
+});
+
+test("a capture with gaps says so and is not told as plain success", () => {
+  const told = answer({ kind: "clip", frames: 298, seconds: 9.97, notices: ["2 frames are missing before frame 118"], held: false });
+  assert.equal(told.tone, "warn");
+  assert.match(told.text, /298 pictures, 10\.0 s.*2 frames are missing/);
+});
+
+test("a capture that opened an emergency says that the patient is missing", () => {
+  const told = answer({ kind: "still", frames: 1, held: true, opened_exam: true, notices: [] });
+  assert.match(told.text, /emergency exam was opened/);
+  assert.equal(told.tone, "warn");
+});
+
+test("the change map shows what was raised and lowered apart, and no change as nothing", () => {
+  const pixels = tint(Uint8ClampedArray.from([128, 128, 128, 255, 158, 158, 158, 255, 98, 98, 98, 255, 129, 129, 129, 255]));
+  const [still, raised, lowered, grain] = [0, 4, 8, 12].map((at) => [...pixels.slice(at, at + 4)]);
+  assert.equal(still[3], 0);
+  assert.equal(grain[3], 0);
+  assert.equal(raised[3], 180);
+  assert.equal(lowered[3], 180);
+  assert.ok(raised[2] > raised[0] && lowered[0] > lowered[2]);
+});
