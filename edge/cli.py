@@ -67,15 +67,21 @@ def _root(
 @app.command()
 def demo(
     modality: Annotated[str, typer.Option(help="ultrasound or fluoroscopy.")] = "ultrasound",
-    seconds: Annotated[float, typer.Option(min=2, help="How long to run.")] = 20.0,
-    headless: Annotated[bool, typer.Option("--headless", help="No live table: for scripts.")] = False,
-    out: Annotated[Path, typer.Option(help="Folder for the picture and the clip.")] = Path("out"),
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=2, help="How long to run; otherwise until Ctrl-C, or 20 s where nobody watches."),
+    ] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="No table, console or panel: for scripts.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for pictures, the clip and the archive.")] = Path("out"),
     json: JsonOption = False,
 ) -> None:
-    """A phantom scanner, the daemon, and live figures; writes a before/after picture and a short clip."""
+    """The whole appliance around a phantom scanner: live picture, console, captures, and an archive they arrive in."""
     from edge.commands import demo as command
 
-    command.run(command.Options(modality=modality, seconds=seconds, out=out, quiet=headless or json), as_json=json)
+    quiet = headless or json
+    if seconds is None:
+        seconds = 0.0 if sys.stdout.isatty() and not quiet else 20.0
+    command.run(command.Options(modality=modality, seconds=seconds, out=out, quiet=quiet), as_json=json)
 
 
 @app.command()

@@ -1,14 +1,18 @@
-"""`limpid demo`: phantom scanner -> daemon -> live figures; leaves a before/after picture and a short clip behind.
+"""`limpid demo`: the whole appliance around a phantom scanner, and live figures of it.
 
-Three processes, as on the appliance: the scanner (`limpid send phantom`), the daemon (`limpid live`), and this viewer.
+The scanner (`limpid send phantom`), the house (`demo_house.py`: daemon, forwarder, archive, console, panel) and this
+viewer, each a process. One capture is taken by itself and followed to the archive; more are taken on the console or
+the panel. Leaves a before/after picture, a short clip and what the archive was sent behind.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Generator
@@ -22,8 +26,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from edge.bench.run import ended, wait_for_daemon
-from edge.client import Control, Viewer
+from edge.bench.run import ended
+from edge.client import Viewer
+from edge.commands.demo_house import CAPTURE_PATIENCE_S, House, opened
 from edge.commands.watch import table
 from edge.errors import ConfigError, LimpidError
 from edge.frame import Pixels, Treatment
@@ -35,12 +40,15 @@ FPS = 30.0
 CLIP_SECONDS = 4.0
 SIZES = {"ultrasound": (640, 480), "fluoroscopy": (640, 480)}
 LABEL_HEIGHT = 28
+MOST_LATENCIES = 200_000
+CAPTURE_AFTER = 60  # pictures: the engine is open by then
+PATIENT = {"name": "PHANTOM^DEMO", "id": "DEMO-1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     modality: str
-    seconds: float
+    seconds: float  # 0: until Ctrl-C
     out: Path
     quiet: bool
 
@@ -49,7 +57,8 @@ class Options:
 class Watched:
     """What the viewer has seen."""
 
-    latency_ns: list[int] = field(default_factory=list)
+    latency_ns: deque[int] = field(default_factory=lambda: deque(maxlen=MOST_LATENCIES))
+    received: int = 0
     enhanced: int = 0
     engine: dict[str, str] = field(default_factory=dict)  # of the last enhanced picture
     original: dict[str, int] = field(default_factory=dict)
@@ -59,6 +68,7 @@ class Watched:
     def add(self, report: Report, now_ns: int) -> None:
         if report.pixels is None or report.original is None:
             return
+        self.received += 1
         self.latency_ns.append(now_ns - report.stamped_ns)
         self.bits = report.bits
         if report.treatment is Treatment.ENHANCED:
@@ -75,22 +85,63 @@ def badge(report: Report) -> str:
     return f"ORIGINAL ({report.why.words})"
 
 
+class Button:
+    """Presses capture once, on a thread of its own: the answer comes when the pair is stored, and pictures go on."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._thread: threading.Thread | None = None
+        self.said = ""
+
+    def press(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._press, daemon=True)
+            self._thread.start()
+
+    def _press(self) -> None:
+        try:
+            self._house.control.ask("exam-open", patient=PATIENT)
+            self._house.control.ask("capture-still")
+        except LimpidError as error:
+            self.said = f"not stored: {error}"
+        else:
+            self.said = "stored"
+
+    def wait(self, timeout_s: float) -> None:
+        """Until what was captured is in the archive, or for so long."""
+        if self._thread is None:
+            return
+        until = time.monotonic() + timeout_s
+        self._thread.join(timeout_s)
+        while self.said == "stored" and time.monotonic() < until:
+            confirmed, objects = self._house.in_archive()
+            if objects and confirmed == objects:
+                return
+            time.sleep(0.2)
+
+
 def run(options: Options, *, as_json: bool) -> None:
     if options.modality not in SIZES:
         raise ConfigError(f'unknown modality "{options.modality}"; known: {", ".join(SIZES)}')
     _make_folder(options.out)
     with tempfile.TemporaryDirectory(prefix="limpid-demo-") as home, contextlib.ExitStack() as stack:
-        folder = Path(home)
-        control = stack.enter_context(_daemon(folder))
-        viewer = Viewer(f"ipc://{folder}/pictures", topic=Topic.PAIR, hwm=64)
+        house = stack.enter_context(opened(Path(home), options.out, faces=not options.quiet))
+        viewer = Viewer(house.pictures, topic=Topic.PAIR, hwm=64)
         stack.callback(viewer.close)
-        sent = _sent_while_watching(options, folder, control, viewer, watched := Watched())
-        status = control.ask("status")
-    report = _report(options, sent, watched, status)
+        button = Button(house)
+        sent = _sent_while_watching(options, house, viewer, watched := Watched(), button)
+        button.wait(CAPTURE_PATIENCE_S)
+        status = house.control.ask("status")
+        report = _report(options, sent, watched, status) | {"captures": _captures(house, button)}
     if as_json:
         print(json.dumps(report))
     else:
         _print(report, status)
+
+
+def _captures(house: House, button: Button) -> dict[str, Any]:
+    confirmed, objects = house.in_archive()
+    return {"said": button.said, "objects": objects, "in_archive": confirmed, "archive": str(house.archive)}
 
 
 def _make_folder(folder: Path) -> None:
@@ -101,22 +152,31 @@ def _make_folder(folder: Path) -> None:
 
 
 def _sent_while_watching(
-    options: Options, folder: Path, control: Control, viewer: Viewer, watched: Watched
+    options: Options, house: House, viewer: Viewer, watched: Watched, button: Button
 ) -> dict[str, Any]:
     width, height = SIZES[options.modality]
     command = own_command(
-        "send", "phantom", "--to", f"ipc://{folder}/frames", "--json", "-s", f"modality={options.modality}",
+        "send", "phantom", "--to", house.frames, "--json", "-s", f"modality={options.modality}",
         "-s", f"width={width}", "-s", f"height={height}", "-s", f"fps={FPS}", "-s", "tell_region=false",
-        "-s", f"frames={int(FPS * options.seconds)}",
     )  # fmt: skip
-    scanner = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    with ended(scanner), _figures(options) as show:
-        while scanner.poll() is None:
-            _look(viewer, watched, time.monotonic() + 0.25)
-            show(control.ask("status"))
-        _look(viewer, watched, time.monotonic() + 0.25)
-        assert scanner.stdout is not None
-        answer = scanner.stdout.read()
+    if options.seconds:
+        command += ["-s", f"frames={int(FPS * options.seconds)}"]
+    scanner = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    )
+    with ended(scanner):
+        with _figures(options, house, button) as show, contextlib.suppress(KeyboardInterrupt):
+            while scanner.poll() is None:
+                _look(viewer, watched, time.monotonic() + 0.25)
+                if watched.received >= CAPTURE_AFTER:
+                    button.press()
+                show(house.control.ask("status"))
+        if scanner.poll() is None:  # Ctrl-C: it says what it sent, and ends
+            scanner.send_signal(signal.SIGINT)
+        _look(viewer, watched, time.monotonic() + 0.5)
+        answer, _ = scanner.communicate(timeout=10)
+    if scanner.returncode == -signal.SIGINT:
+        raise LimpidError("stopped before the phantom scanner had begun")
     if scanner.returncode != 0:
         raise LimpidError(f"the phantom scanner ended with status {scanner.returncode}")
     return json.loads(answer)
@@ -130,27 +190,29 @@ def _look(viewer: Viewer, watched: Watched, until: float) -> None:
 
 
 @contextlib.contextmanager
-def _figures(options: Options) -> Generator[Any]:
+def _figures(options: Options, house: House, button: Button) -> Generator[Any]:
     if options.quiet:
         yield lambda _status: None
         return
-    note = Text(f"phantom {options.modality}, {FPS:g} frames a second, for {options.seconds:g} s")
+    note = Text("\n".join(_welcome(options, house)))
     with Live(note, console=Console(), refresh_per_second=4) as view:
-        yield lambda status: view.update(Group(note, table(status)))
+        yield lambda status: view.update(Group(note, table(status), Text(_capture_line(house, button))))
 
 
-@contextlib.contextmanager
-def _daemon(folder: Path) -> Generator[Control]:
-    sockets = "\n".join(f'{name} = "ipc://{folder}/{name}"' for name in ("pictures", "control", "events"))
-    path = folder / "demo.toml"
-    path.write_text(f'[sockets]\n{sockets}\n[source.zeromq]\nbind = "ipc://{folder}/frames"\n')
-    log = folder / "daemon.log"
-    with log.open("w") as out:
-        process = subprocess.Popen(own_command("live", "--config", str(path)), stdout=out, stderr=out)
-    control = Control(f"ipc://{folder}/control")
-    with ended(process):
-        wait_for_daemon(control, process, log)
-        yield control
+def _welcome(options: Options, house: House) -> list[str]:
+    until = f"for {options.seconds:g} s" if options.seconds else "until Ctrl-C"
+    lines = [f"phantom {options.modality}, {FPS:g} frames a second, {until}"]
+    if house.console:
+        lines.append(f"console: {house.console}   (picture, capture, and where captures are)")
+    else:
+        lines.append("no console: its libraries are not installed (pip install 'limpid-edge[console]')")
+    lines.append("panel: in a window of its own" if house.panel else "panel: none, as there is no screen")
+    return lines
+
+
+def _capture_line(house: House, button: Button) -> str:
+    confirmed, objects = house.in_archive()
+    return f"captures: {button.said or 'none yet'}; {confirmed} of {objects} objects confirmed by the archive"
 
 
 # ---------------------------------------------------------------- what it leaves behind
@@ -159,7 +221,7 @@ def _daemon(folder: Path) -> Generator[Control]:
 def _report(options: Options, sent: dict[str, Any], watched: Watched, status: dict[str, Any]) -> dict[str, Any]:
     stream = next(iter(status["streams"].values()), None)
     dropped = sum(stream["frames"]["dropped"].values()) if stream else 0
-    received = len(watched.latency_ns)
+    received = watched.received
     return {
         "frames": {
             "sent": sent["sent"], "received": received, "enhanced": watched.enhanced,
@@ -167,7 +229,7 @@ def _report(options: Options, sent: dict[str, Any], watched: Watched, status: di
             "unaccounted": sent["sent"] - received - dropped,
         },
         "original_by_reason": watched.original,
-        "latency_ms": percentiles(watched.latency_ns),
+        "latency_ms": percentiles(list(watched.latency_ns)),
         "engine": watched.engine,
         "wrote": _write(options, watched),
     }  # fmt: skip
@@ -212,5 +274,10 @@ def _print(report: dict[str, Any], status: dict[str, Any]) -> None:
     console.print(f"frames: {frames}")
     if latency:
         console.print(f"sent to seen: {latency['p50']} ms median, {latency['p99']} ms p99, {latency['max']} ms at most")
+    captures = report["captures"]
+    console.print(
+        f"captured: {captures['objects']} objects, {captures['in_archive']} confirmed by the archive "
+        f"(files in {captures['archive']})", soft_wrap=True,
+    )  # fmt: skip
     for path in report["wrote"]:
         console.print(f"wrote {path}", soft_wrap=True)

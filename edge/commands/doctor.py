@@ -136,7 +136,9 @@ def _libraries(config: Config) -> Iterator[Finding]:
 def _gpu(config: Config) -> Iterator[Finding]:
     nodes = [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("nvhost-gpu")]
     if nodes and config.engines.backend != "tensorrt_int8":
-        remedy = '[engines] backend = "tensorrt_int8", after `limpid engine build --all` and `limpid engine verify --all`'
+        remedy = (
+            '[engines] backend = "tensorrt_int8", after `limpid engine build --all` and `limpid engine verify --all`'
+        )
         yield Finding("gpu", "warning", f"NVIDIA ({', '.join(node.name for node in nodes)}) is not used", remedy)
     elif nodes:
         yield Finding("gpu", "ok", f"NVIDIA ({', '.join(node.name for node in nodes)})")
