@@ -158,7 +158,7 @@ def view(name: str, shown: str) -> Callable[[Studio], None]:
 def settings_wrong(studio: Studio) -> None:
     studio.see("settings")
     studio.page.find(".tree .card")
-    studio.page.find("textarea").send_keys("\n[live]\ndeadine_ms = 20\n")
+    studio.page.find("textarea").send_keys("\n[station]\nnme = 20\n")
     studio.page.find(".verdict.bad")
     studio.shoot("settings-wrong")
 

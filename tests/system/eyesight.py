@@ -92,6 +92,17 @@ return [...document.querySelectorAll("html, body, #view, .live-view, .controls, 
 """
 
 
+# The whole picture is to be seen: nothing of it is cut off by what it lies in.
+CUT = """
+const inner = document.querySelector(".glass canvas")?.getBoundingClientRect();
+const outer = document.querySelector(".glass")?.getBoundingClientRect();
+if (!inner) return [];
+const within = inner.left >= outer.left - 1 && inner.right <= outer.right + 1 && inner.top >= outer.top - 1
+  && inner.bottom <= outer.bottom + 1 && outer.bottom <= innerHeight + 1;
+return within ? [] : [`the picture needs ${inner.width}x${inner.height}, there is ${outer.width}x${outer.height}`];
+"""
+
+
 def faults(page: Page) -> dict[str, Any]:
     """By kind: what cannot be read, touched, named, or is in the way of something else. Empty where all is well."""
     found = {
@@ -99,5 +110,6 @@ def faults(page: Page) -> dict[str, Any]:
         "touch": page.run(SMALL, LEAST_TOUCH),
         "name": page.run(NAMELESS),
         "crowded": page.run(CROWDED),
+        "cut": page.run(CUT),
     }
     return {kind: what for kind, what in found.items() if what}

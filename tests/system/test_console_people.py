@@ -193,9 +193,10 @@ def test_what_cannot_be_read_touched_or_named_is_found(stage: Stage) -> None:
         "const one = document.querySelector('.freeze'); one.style.minHeight = one.style.height = '20px';"
         "const other = document.querySelector('.captures button');"
         "document.querySelector('.controls').append(document.createElement('button'));"
+        "document.querySelector('.glass canvas').style.height = '120%';"
         "other.style.position = 'fixed'; other.style.top = '200px';"
     )
-    assert set(faults(stage.page)) == {"contrast", "touch", "name", "crowded"}
+    assert set(faults(stage.page)) == {"contrast", "touch", "name", "crowded", "cut"}
 
 
 def test_everything_is_reached_by_the_keyboard_and_the_focus_is_seen(stage: Stage) -> None:

@@ -7,7 +7,7 @@ import { patientOf } from "../../../../edge/console/page/js/exam/typed.js";
 import { shares } from "../../../../edge/console/page/js/health/shares.js";
 import { dicomDate, dicomDayTime, milliseconds, patientLine, personName } from "../../../../edge/console/page/js/parts/format.js";
 import { say } from "../../../../edge/console/page/js/parts/say.js";
-import { keyIn, lineOf } from "../../../../edge/console/page/js/settings/keys.js";
+import { keyIn, lineIn, lineOf } from "../../../../edge/console/page/js/settings/keys.js";
 
 const object = (role, states, damaged = false) => ({ name: `1-${role}.dcm`, role, states, damaged, frames: 1 });
 
@@ -112,6 +112,11 @@ test("a key is found in the text by its table", () => {
   assert.equal(lineOf(text, "destination.pacs.dimse.port"), 8);
   assert.equal(lineOf(text, "live.gone"), 2);
   assert.equal(lineOf(text, "nowhere.at"), 0);
+});
+
+test("a message that names a line itself is believed", () => {
+  assert.equal(lineIn("not TOML: Cannot declare ('live',) twice (at line 31, column 6)"), 31);
+  assert.equal(lineIn("[sockets] two sockets share one address"), 0);
 });
 
 // ------------------------------------------------ words

@@ -9,6 +9,11 @@ export function keyIn(error) {
   return place[2] ? `${place[1]}.${place[2]}` : place[1];
 }
 
+/** The line that a message itself names, or 0. */
+export function lineIn(error) {
+  return Number(/\bline (\d+)/.exec(error)?.[1] ?? 0);
+}
+
 /** The line (from 1) of a key in a TOML text, or 0: by its table and name, as people write them. */
 export function lineOf(text, key) {
   const parts = key.split(".");

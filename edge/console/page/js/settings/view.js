@@ -3,7 +3,7 @@ import { get, post, put } from "../api.js";
 import { button, el, fill } from "../parts/dom.js";
 import { say } from "../parts/say.js";
 import { attempt, confirm, notice } from "../parts/tell.js";
-import { keyIn, lineOf, shown } from "./keys.js";
+import { keyIn, lineIn, lineOf, shown } from "./keys.js";
 
 const PAUSE_MS = 400;
 
@@ -81,7 +81,7 @@ class SettingsView {
 
   sayWrong(error) {
     const key = keyIn(error);
-    const line = key ? lineOf(this.text.value, key) : 0;
+    const line = key ? lineOf(this.text.value, key) : lineIn(error);
     this.verdict.className = "verdict bad";
     fill(this.verdict, [key ? el("p", {}, el("strong", { class: "mono" }, key), line ? ` – ${say("settings.line", { line })}` : "") : null, el("p", { class: "bad-text" }, error),
       line ? button(say("settings.go"), () => this.goTo(line)) : null]);
