@@ -3,9 +3,10 @@
 1. *Ranges.* Calibration clips, phantoms of fixed seeds that nothing else uses, run through the float net; each
    quantiser gets the limit that loses least (mean square) over the histogram of what passes it.
 2. *Sensitivity.* Each layer is held to INT8 alone and what that costs is written down, so that a layer which does not
-   bear it would be seen. Heads end in float; the linear filters and the recurrent average are in float.
+   bear it would be seen. Heads end in float; the recurrent average and the sum are in float.
 3. *A short quantisation-aware run* on the training clips, INT8 in the forward pass.
 4. `engines/NAME/model.onnx`, symmetric signed INT8 with zero point 0 everywhere, `calibration.json`, `manifest.toml`.
+   The float twin becomes the same weights in float, so that the two differ by INT8 alone.
 """
 
 from __future__ import annotations
@@ -83,12 +84,12 @@ def psnr_db(net: Clarity | Upscale, clips: list[Clip]) -> float:
 
 
 def fit_ranges(net: Clarity | Upscale, calibration: CalibrationSet) -> dict[str, float]:
-    """Give every quantiser but the first, whose steps are the levels themselves, the limit that loses least."""
+    """Give every quantiser, but those whose steps are the levels themselves, the limit that loses least."""
     seen: dict[str, list[Tensor]] = {}
     hooks = [
         module.register_forward_pre_hook(_collector(seen.setdefault(name, [])))
         for name, module in net.named_modules()
-        if isinstance(module, Quantiser) and not name.endswith("enter")
+        if isinstance(module, Quantiser) and not module.by_design
     ]
     with torch.no_grad():
         for clip in calibration.clips:
@@ -141,7 +142,7 @@ def sensitivity(net: Clarity | Upscale, calibration: CalibrationSet) -> dict[str
             module.active = True
             cost[name] = round(whole - psnr_db(net, few), 4)
             module.active = False
-        elif isinstance(module, Convolution) and not module.sensitive:
+        elif isinstance(module, Convolution):
             module.quantised = True
             cost[name] = round(whole - psnr_db(net, few), 4)
             module.quantised = False
@@ -195,7 +196,9 @@ def quantize(recipe: Recipe, options: argparse.Namespace) -> None:
     told["after_tuning_psnr_db"] = psnr_db(tuned, calibration.clips)
     told |= {"steps": tuning.at.step, "minutes": round(tuning.at.seconds / 60, 2), "frames": calibration.hashes}
     model = export.int8_model(tuned, recipe).SerializeToString()
+    twin = export.float_model(tuned, recipe).SerializeToString()
     (home / "model.onnx").write_bytes(model)
+    (home / "fp32.onnx").write_bytes(twin)
     (home / "calibration.json").write_text(json.dumps(told, indent=1) + "\n")
     (home / "manifest.toml").write_text(manifest_text(recipe, tuned, model, twin))
     print(f"{recipe.name}: INT8 {told['after_tuning_psnr_db']:.3f} dB, {len(model) / 1000:.0f} kB")

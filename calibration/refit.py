@@ -25,7 +25,9 @@ from edge.frame import Pixels
 
 Floats = NDArray[np.float32]
 
-STRUCTURAL = frozenset({"input"})  # 8-bit levels fall on its INT8 values exactly, and must go on doing so
+STRUCTURAL = frozenset(
+    {"input", "mean_levels"}
+)  # 8-bit levels fall on its INT8 values exactly, and must go on doing so
 TOP = 127
 BINS = 1 << 15  # fine enough that even a narrow range has several bins a step
 CANDIDATES = 120
@@ -103,9 +105,14 @@ def find_quantisers(graph: onnx.GraphProto) -> list[Quantiser]:
         for node in graph.node
         if node.op_type == "QuantizeLinear" and node.input[0] not in constants
     ]
-    if len({each.scale for each in found}) != len(found):
+    own = [each.scale for each in found if not _is_of_levels(each)]  # parts of the input are joined, by one scale
+    if len(set(own)) != len(own):
         raise EngineRefused("two quantisers share one scale")
     return found
+
+
+def _is_of_levels(quantiser: Quantiser) -> bool:
+    return quantiser.name.partition(".")[0] in STRUCTURAL
 
 
 def _quantiser(node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]]) -> Quantiser:
@@ -121,7 +128,7 @@ def _quantiser(node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]]) -> Q
 
 def is_structural(graph: onnx.GraphProto, quantiser: Quantiser) -> bool:
     """Whether its range is a matter of the net's design: it quantises levels, before any convolution or state."""
-    if quantiser.name in STRUCTURAL:
+    if _is_of_levels(quantiser):
         return True
     made_by = {output: node for node in graph.node for output in node.output}
     waiting, seen = [quantiser.tensor], set[str]()

@@ -27,7 +27,6 @@ from engines.nets import (
     Convolution,
     Quantiser,
     Upscale,
-    weight_steps,
 )
 from engines.pen import OPSET, Graph
 from engines.recipes import Recipe
@@ -72,16 +71,12 @@ class _Drawing:
         weight = layer.weight.detach().numpy()
         assert layer.bias is not None
         bias = self.graph.constant(f"{name}.bias", layer.bias.detach().numpy())
-        held = (
-            self._int8_weight(layer, name)
-            if self.int8 and not layer.sensitive
-            else self.graph.constant(f"{name}.weight", weight)
-        )
-        return self.op("Conv", [x, held, bias], f"{name}.out", kernel_shape=[3, 3], pads=[1] * 4)
+        held = self._int8_weight(layer, name) if self.int8 else self.graph.constant(f"{name}.weight", weight)
+        (side, _), (rim, _) = layer.kernel_size, layer.padding
+        return self.op("Conv", [x, held, bias], f"{name}.out", kernel_shape=[side, side], pads=[rim] * 4)
 
     def _int8_weight(self, layer: Convolution, name: str) -> str:
-        steps = weight_steps(layer.weight)
-        whole = torch.round(layer.weight.detach() / steps[:, None, None, None]).clamp(-127, 127)
+        whole, steps = layer.in_int8()
         inputs = [
             self.graph.constant(f"{name}.weight_q", whole.numpy().astype(np.int8)),
             self.graph.constant(f"{name}.weight_scale", steps.numpy().astype(np.float32)),
@@ -92,8 +87,16 @@ class _Drawing:
     def quantised(self, x: str, quantiser: Quantiser, name: str) -> str:
         return self.graph.quantised(x, float(quantiser.limit), name) if self.int8 else x
 
-    def enter(self, x: str) -> str:
-        return self.quantised(x, self.net.trunk.enter, "input")
+    def enter(self, *parts: str) -> str:
+        """The trunk's input. Parts are quantised before they are joined, all by one scale: of a quantiser behind a join
+        OpenVINO makes one for each part, and then runs the first convolution, the largest, in float.
+        """
+        limit = float(self.net.trunk.enter.limit)
+        if len(parts) == 1:
+            return self.quantised(parts[0], self.net.trunk.enter, "input")
+        if not self.int8:
+            return self.op("Concat", list(parts), "seen", axis=1)
+        return self.graph.quantised_together(list(parts), limit, "input")
 
     def trunk(self, x: str) -> str:
         trunk = self.net.trunk
@@ -128,8 +131,7 @@ class _Drawing:
         louder = self.op("Mul", [news, self.constant("news.scale", NEWS_GAIN)], "louder")
         freshness = self.op("ReduceMean", [fresh], "fresh.mean", axes=[1], keepdims=1)
         freshness = self.op("Mul", [freshness, self.constant("half", 0.5)], "freshness")
-        seen = self.enter(self.op("Concat", [centred, louder, "hidden_in", freshness], "seen", axis=1))
-        found = self.trunk(seen)
+        found = self.trunk(self.enter(centred, louder, "hidden_in", freshness))
         mean = self._mean(net, news, fresh, found)
         hidden = self.small(self.convolution(found, net.features, "features"), "memories")
         self.op("Min", [self.op("Max", [hidden, "nothing"], "hidden_floor"), self.constant("top", TOP)], "hidden_out")
@@ -154,14 +156,16 @@ class _Drawing:
     def _correction(self, net: Clarity, mean: str, found: str) -> str:
         """What is added to the mean: the net's own correction, less grain of both widths."""
         centred = self.op("Sub", [mean, "centre"], "mean_centred")
-        calm = self.op("Sigmoid", [self.convolution(found, net.calm, "calm")], "consent")
-        grain = self.op("Mul", [self.convolution(centred, net.grain, "grain"), calm], "removed")
-        at = self.graph.constant("halves", np.array([PIXELS, PIXELS], np.int64))
-        self.graph.split(grain, at, ["removed_fine", "removed_coarse"])
-        both = self.op("Add", ["removed_fine", "removed_coarse"], "removed_both")
-        return self.op(
-            "Sub", [self.small(self.convolution(found, net.residual, "residual"), "correction"), both], "mended"
-        )
+        whole = self.quantised(centred, net.levels, "mean_levels")
+        narrow, wide = self.convolution(whole, net.narrow, "narrow"), self.convolution(whole, net.wide, "wide")
+        fine = self._removed(self.op("Sub", [centred, narrow], "fine"), found, net.calm_fine, "calm_fine")
+        coarse = self._removed(self.op("Sub", [narrow, wide], "coarse"), found, net.calm_coarse, "calm_coarse")
+        residual = self.small(self.convolution(found, net.residual, "residual"), "correction")
+        return self.op("Sub", [residual, self.op("Add", [fine, coarse], "removed")], "mended")
+
+    def _removed(self, grain: str, found: str, calm: Convolution, name: str) -> str:
+        consent = self.op("Sigmoid", [self.convolution(found, calm, name)], f"{name}.consent")
+        return self.op("Mul", [grain, consent], f"{name}.removed")
 
     def upscale(self, net: Upscale) -> None:
         level = self.level()

@@ -2,8 +2,8 @@
 
 A denoiser that minimises its error shrinks what it is unsure of. On a logarithmic grey map a lesion adds the same to
 what is shown and to what is true, grain and all. So each clip is seen twice, with and without discs, and the difference
-of the two results should be the discs, whole. They are as faint as can just be seen for their size, and up to four
-times that.
+of the two results should be the discs, whole. They are two to five times as strong as can just be seen for their size:
+to ask the same of fainter ones is to ask that grain be left as it is.
 
 A wire sweeps across some clips, several pixels a frame. Where it was a moment ago there must be no answer at all: that
 would be its ghost.
@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 VISIBLE = {"ultrasound": 0.3, "fluoroscopy": 0.14}  # of full scale, for a radius of one pixel
+PLAINLY = (2.0, 5.0)  # times that
 FAINTEST, STRONGEST = 0.012, 0.3  # of full scale
 SMALLEST, LARGEST = {"ultrasound": 3.0, "fluoroscopy": 1.8}, 22.0  # radius in pixels
 FASTEST = 0.7  # pixels a frame
@@ -43,7 +44,7 @@ def _implants(shape: torch.Size, task: str, rng: np.random.Generator) -> Tensor:
     total = torch.zeros(frames, height, width)
     for _ in range(int(rng.integers(1, MOST + 1))):
         radius = math.exp(rng.uniform(math.log(SMALLEST[task]), math.log(LARGEST)))
-        change = min(STRONGEST, max(FAINTEST, VISIBLE[task] / radius * float(rng.uniform(1, 4)))) * float(
+        change = min(STRONGEST, max(FAINTEST, VISIBLE[task] / radius * float(rng.uniform(*PLAINLY)))) * float(
             rng.choice((-1, 1))
         )
         down, across = (float(v) for v in rng.uniform(-FASTEST, FASTEST, 2) * float(rng.choice((0, 1))))
@@ -67,12 +68,18 @@ def _wire(shape: torch.Size, rng: np.random.Generator) -> Tensor:
 
 
 def ghost_loss(pictures: Tensor, truths: Tensor, before: Tensor) -> Tensor:
-    """What is left of the implants where they were a frame ago and are no longer, against what they were there."""
+    """What is left of the implants where they were a frame ago and are no longer, against what they were there.
+
+    As a matched filter sees it: where a wire has passed an average begins anew, and its grain is no ghost.
+    """
     half = len(pictures) // 2
     was, now = before[half:] - before[:half], truths[half:] - truths[:half]
     left = (was.abs() > FAINTEST) & (now.abs() < 0.1 * FAINTEST)
-    ghost = ((pictures[half:] - pictures[:half]) * left).abs().sum()
-    return ghost / (was * left).abs().sum().clamp_min(1.0)
+    gone = was * left
+    whole = gone.square().sum((1, 2, 3))
+    ghost = ((pictures[half:] - pictures[:half]) * gone).sum((1, 2, 3)) / whole.clamp_min(1e-6)
+    there = whole > 16 * FAINTEST**2
+    return (ghost.abs() * there).sum() / there.sum().clamp_min(1)
 
 
 def answer_loss(pictures: Tensor, truths: Tensor, forgiven: float) -> Tensor:

@@ -6,12 +6,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-SOFT = 0.01  # of full scale: differences below it count as their square, so grain and outliers weigh alike
-EDGES, COARSE, STEADY, SWING = 0.4, 0.5, 0.3, 2.0
+from engines.recipes import Recipe
+
+EDGES, COARSE, STEADY, SWING = 0.4, 0.5, 0.3, 5.0
 
 
-def near(picture: Tensor, truth: Tensor) -> Tensor:
-    return torch.sqrt((picture - truth).square() + SOFT**2).mean() - SOFT
+def near(picture: Tensor, truth: Tensor, soft: float = 0.01) -> Tensor:
+    """Of full scale. Differences below `soft` count as their square, so grain and outliers weigh alike."""
+    return _softly(picture - truth, soft)
+
+
+def _softly(error: Tensor, soft: float) -> Tensor:
+    return torch.sqrt(error.square() + soft**2).mean() - soft
 
 
 def edges(picture: Tensor, truth: Tensor) -> Tensor:
@@ -21,14 +27,16 @@ def edges(picture: Tensor, truth: Tensor) -> Tensor:
     return across.abs().mean() + down.abs().mean()
 
 
-def coarse(picture: Tensor, truth: Tensor) -> Tensor:
-    """Local means: what keeps a faint lesion's contrast when its grain is gone."""
+def coarse(picture: Tensor, truth: Tensor, soft: float) -> Tensor:
+    """Local means: what keeps a faint lesion's contrast when its grain is gone, and takes a veil of noise away."""
     error = picture - truth
-    return sum((functional.avg_pool2d(error, side).abs().mean() for side in (4, 8, 16)), start=error.new_zeros(()))
+    means = (functional.avg_pool2d(error, side) for side in (4, 8, 16))
+    return sum((_softly(mean, soft) for mean in means), start=error.new_zeros(()))
 
 
-def frame_loss(picture: Tensor, truth: Tensor) -> Tensor:
-    return near(picture, truth) + EDGES * edges(picture, truth) + COARSE * coarse(picture, truth)
+def frame_loss(picture: Tensor, truth: Tensor, recipe: Recipe) -> Tensor:
+    likeness = near(picture, truth, recipe.soft) + COARSE * coarse(picture, truth, recipe.soft)
+    return recipe.likeness * likeness + EDGES * edges(picture, truth)
 
 
 def steadiness(picture: Tensor, before: Tensor, truth: Tensor, truth_before: Tensor) -> Tensor:

@@ -7,11 +7,11 @@ a sixteenth of the pixels are what INT8 hardware runs best. Three ideas carry th
   beside each pixel how many frames it is worth. Where nothing moves, a new frame counts 1 / (age + 1): as good a mean
   as there can be at every age. What the net gives is only how surely a pixel has moved; then it takes the new frame at
   once and its age begins again. No result is ever fed back, so nothing that the net makes up can grow.
-- *Detail by consent.* Linear filters of two widths part the mean into a calm picture, coarse grain and fine grain, and
-  for each pixel the net says how much of either grain to take away. It need not rebuild a picture pixel by pixel in
-  order to clean it, and what is larger than the filters, a faint lesion, comes through whole.
+- *Detail by consent.* Two linear means, narrow and wide, part the picture into a calm one, coarse grain and fine grain,
+  and for each pixel the net says how much of either grain to take away. It need not rebuild a picture pixel by pixel in
+  order to clean it, and what is larger than the means, a faint lesion, comes through whole.
 - *Levels that fit.* A picture enters a convolution as `level - 128/255`, quantised in steps of 1/255: every 8-bit level
-  is exactly one INT8 value. The result is put together in float, and so are the two filters.
+  is exactly one INT8 value. The result is put together in float.
 
 `Quantiser`s are idle while a net is trained in float. `calibration/quantize.py` gives them limits and turns them on.
 """
@@ -39,13 +39,14 @@ TOP = 127 * STEP  # the highest value of the input quantiser; its lowest is -128
 
 
 class Quantiser(nn.Module):
-    """Symmetric INT8 with a straight-through gradient; the identity until it is given a limit."""
+    """Symmetric INT8 with a straight-through gradient; the identity until it is turned on."""
 
     limit: Tensor
 
     def __init__(self, limit: float = 0.0) -> None:
         super().__init__()
         self.register_buffer("limit", torch.tensor(limit))
+        self.by_design = limit > 0
         self.active = False
 
     def forward(self, x: Tensor) -> Tensor:
@@ -62,24 +63,34 @@ def symmetric(x: Tensor, step: Tensor) -> Tensor:
 
 
 class Convolution(nn.Conv2d):
-    """3x3; its weights can be held to INT8, symmetric for each output channel, unless it does not bear that."""
+    """Its weights can be held to INT8, symmetric for each output channel."""
 
-    def __init__(self, inputs: int, outputs: int, sensitive: bool = False) -> None:
-        super().__init__(inputs, outputs, 3, padding=1)
-        self.sensitive = sensitive
+    def __init__(self, inputs: int, outputs: int, side: int = 3) -> None:
+        super().__init__(inputs, outputs, side, padding=side // 2)
         self.quantised = False
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch names it so
-        return functional.conv2d(input, self.held(), self.bias, padding=1)
+        return functional.conv2d(input, self.held(), self.bias, padding=self.padding)  # type: ignore[arg-type]
 
     def held(self) -> Tensor:
         if not self.quantised:
             return self.weight
-        return symmetric(self.weight, weight_steps(self.weight)[:, None, None, None])
+        whole, steps = self.in_int8()
+        return self.weight + (whole * steps[:, None, None, None] - self.weight).detach()
+
+    def in_int8(self) -> tuple[Tensor, Tensor]:
+        """Whole numbers of -127 to 127, and what a step is worth in each output channel."""
+        weight = self.weight.detach()
+        steps = weight.abs().flatten(1).amax(1).clamp_min(1e-8) / 127
+        return torch.round(weight / steps[:, None, None, None]).clamp(-127, 127), steps
 
 
-def weight_steps(weight: Tensor) -> Tensor:
-    return weight.detach().abs().flatten(1).amax(1).clamp_min(1e-8) / 127
+class Mean(Convolution):
+    """A mean around each pixel. In INT8, too, its weights add up to what they did: a level area keeps its level."""
+
+    def in_int8(self) -> tuple[Tensor, Tensor]:
+        whole, _ = super().in_int8()
+        return whole, self.weight.detach().flatten(1).sum(1) / whole.flatten(1).sum(1)
 
 
 class Trunk(nn.Module):
@@ -116,14 +127,17 @@ class Clarity(nn.Module):
         super().__init__()
         self.hidden, self.memory = recipe.hidden, recipe.memory
         self.trunk = Trunk(2 * PIXELS + recipe.hidden + 1, recipe.channels, recipe.middle)
-        # Linear: what two filters take away, the fine and the coarse. In float: its taps are small beside the one that
-        # stands for the pixel itself. In INT8 they cost 1.4 dB of low-dose fluoroscopy, all other layers 0.1 together.
-        self.grain = Convolution(PIXELS, 2 * PIXELS, sensitive=True)
-        self.calm = _head(recipe.channels, 2 * PIXELS)
+        # Linear, and written as means rather than as what differs from them: the taps of a mean are alike. Those of a
+        # high pass are small beside the one for the pixel itself, and cost 1.4 dB of low-dose fluoroscopy in INT8.
+        self.levels = Quantiser(127 * STEP)
+        self.narrow, self.wide = Mean(PIXELS, PIXELS), Mean(PIXELS, PIXELS)
+        self.calm_fine = _head(recipe.channels, PIXELS)
+        self.calm_coarse = _head(recipe.channels, PIXELS)
         self.residual = _head(recipe.channels, PIXELS)
         self.moved = _head(recipe.channels, PIXELS)
         self.features = _head(recipe.channels, recipe.hidden)
-        _as_high_passes(self.grain, *recipe.smooth)
+        for mean, width in zip((self.narrow, self.wide), recipe.smooth, strict=True):
+            _as_gaussian(mean, width)
         # Radiation comes in few quanta and bodies lie still: there a net begins by averaging, and learns where not to.
         nn.init.constant_(self.moved.bias, recipe.doubt)  # type: ignore[arg-type]
 
@@ -139,10 +153,16 @@ class Clarity(nn.Module):
         found = self.trunk(self.trunk.enter(seen))
         gain = fresh + (1 - fresh) * torch.sigmoid(STEEP * self.moved(found).float())
         mean = mean + gain * news
-        grain = self.grain(mean - CENTRE).float() * torch.sigmoid(self.calm(found).float())
-        result = mean + SMALL * self.residual(found).float() - grain[:, :PIXELS] - grain[:, PIXELS:]
+        result = mean + SMALL * self.residual(found).float() - self._grain(mean - CENTRE, found)
         features = (SMALL * self.features(found).float()).clamp(0, TOP)
         return functional.pixel_shuffle(result, BLOCK), (mean, (1 / gain).clamp(max=self.memory), features)
+
+    def _grain(self, level: Tensor, found: Tensor) -> Tensor:
+        """What is taken away."""
+        whole = self.levels(level)
+        narrow, wide = self.narrow(whole).float(), self.wide(whole).float()
+        fine = (level - narrow) * torch.sigmoid(self.calm_fine(found).float())
+        return fine + (narrow - wide) * torch.sigmoid(self.calm_coarse(found).float())
 
     def kmac_per_px(self) -> float:
         return _weights(self) / PIXELS / 1000
@@ -208,23 +228,20 @@ def hold_to_int8(net: nn.Module, on: bool) -> None:
         if isinstance(module, Quantiser):
             module.active = on
         elif isinstance(module, Convolution):
-            module.quantised = on and not module.sensitive
+            module.quantised = on
 
 
 def _head(channels: int, outputs: int) -> Convolution:
-    head = Convolution(channels, outputs)
+    """1x1: five of 3x3 took a third of the whole net's time, and the trunk has seen the neighbours."""
+    head = Convolution(channels, outputs, side=1)
     nn.init.normal_(head.weight, std=1e-3)
     nn.init.zeros_(head.bias)  # type: ignore[arg-type]
     return head
 
 
-def _as_high_passes(layer: Convolution, fine: float, coarse: float) -> None:
-    """Each pixel less a Gaussian mean around it, and that mean less a wider one; over blocks and their neighbours."""
-    narrow, wide = _gaussian(fine), _gaussian(coarse)
+def _as_gaussian(layer: Mean, sigma: float) -> None:
     with torch.no_grad():
-        layer.weight[:PIXELS] = -narrow
-        layer.weight[:PIXELS, :, 1, 1] += torch.eye(PIXELS)
-        layer.weight[PIXELS:] = narrow - wide
+        layer.weight.copy_(_gaussian(sigma))
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 

@@ -35,10 +35,19 @@ class Graph:
 
     def quantised(self, x: str, limit: float, name: str) -> str:
         """Symmetric INT8, zero point 0: what lies beyond the limit saturates."""
-        scale = self.constant(f"{name}_scale", np.float32(limit / 127))
-        zero = self.constant(f"{name}_zero", np.int8(0))
+        scale, zero = self._steps(limit, name)
         q = self.op("QuantizeLinear", [x, scale, zero], f"{name}_q")
         return self.op("DequantizeLinear", [q, scale, zero], f"{name}_dq")
+
+    def quantised_together(self, parts: list[str], limit: float, name: str) -> str:
+        """The same of parts that are joined along the channels, by one scale."""
+        scale, zero = self._steps(limit, name)
+        whole = [self.op("QuantizeLinear", [part, scale, zero], f"{name}.{i}_q") for i, part in enumerate(parts)]
+        joined = self.op("Concat", whole, f"{name}_q", axis=1)
+        return self.op("DequantizeLinear", [joined, scale, zero], f"{name}_dq")
+
+    def _steps(self, limit: float, name: str) -> tuple[str, str]:
+        return self.constant(f"{name}_scale", np.float32(limit / 127)), self.constant(f"{name}_zero", np.int8(0))
 
     def int8_weights(self, weights: Floats, name: str) -> str:
         """Per output channel, symmetric."""

@@ -104,11 +104,13 @@ class Training:
 
     def _loss(self, shown: Tensor, true: Tensor, ahead: int) -> Tensor:
         if isinstance(self.net, Upscale):
-            # Clean structure, pictures as they are, whose grain must stay what it is, and edges without anything else.
+            # Clean structure, edges without anything else, and pictures as they are.
             third, side = len(true) // 3, true.shape[-1]
             rng = np.random.default_rng((self.at.step, 0x5EA9))
             plain = torch.from_numpy(np.stack([drawn(side, rng)[None] for _ in range(third)])).to(true)
-            return upscale_loss(self.net, torch.cat((plain, true[:third], shown[2 * third :])))
+            clean, grainy = torch.cat((plain, true[:third])), shown[2 * third :]
+            wanted = torch.cat((clean, with_detail_of(true[2 * third :], grainy)))
+            return upscale_loss(self.net, torch.cat((clean, grainy)), wanted)
         return clip_loss(self.net, self.recipe, (shown, true), ahead, self.listening)
 
     def _set_rate(self) -> None:
@@ -236,7 +238,7 @@ def clip_loss(net: Clarity, recipe: Recipe, clips: tuple[Tensor, Tensor], ahead:
     for number in range(ahead, ahead + recipe.clip):
         picture, state = net(frames[number][:, None], state)
         truth = true[:, number, None]
-        total = total + frame_loss(picture, truth)
+        total = total + frame_loss(picture, truth, recipe)
         total = total + listening * recipe.kept * answer_loss(picture, truth, recipe.forgiven)
         if before is not None:
             total = total + steadiness(picture, before, truth, true[:, number - 1, None])
@@ -245,10 +247,17 @@ def clip_loss(net: Clarity, recipe: Recipe, clips: tuple[Tensor, Tensor], ahead:
     return total / recipe.clip
 
 
-def upscale_loss(net: Upscale, true: Tensor) -> Tensor:
+def upscale_loss(net: Upscale, given: Tensor, wanted: Tensor) -> Tensor:
     """From half the sides back to the whole picture."""
-    picture = net(functional.avg_pool2d(true, 2))
-    return near(picture, true) + 0.4 * edges(picture, true) + swing(picture, true)
+    picture = net(functional.avg_pool2d(given, 2))
+    return near(picture, wanted) + 0.4 * edges(picture, wanted) + swing(picture, wanted)
+
+
+def with_detail_of(true: Tensor, shown: Tensor) -> Tensor:
+    """A grainy picture whose pixels differ within each 2x2 as the clean ones do. Grain that is made sharp again can
+    look like a structure that the small picture did not show.
+    """
+    return true + functional.interpolate(functional.avg_pool2d(shown - true, 2), scale_factor=2, mode="nearest")
 
 
 def _psnr(picture: Tensor, truth: Tensor) -> float:

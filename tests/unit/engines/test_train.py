@@ -94,7 +94,7 @@ def test_from_clips_to_an_engine_that_the_catalogue_takes(
     told = json.loads((home / "calibration.json").read_text())
     assert len(told["frames"]) == 1
     net = nets.build(TINY)
-    layers = {n for n, m in net.named_modules() if isinstance(m, nets.Convolution) and not m.sensitive}
+    layers = {n for n, m in net.named_modules() if isinstance(m, nets.Convolution)}
     assert layers <= set(told["cost_of_each_layer_alone_db"])
     assert json.loads((home / "training.json").read_text())["steps"] > 0
     assert (home / "learning.png").stat().st_size > 1000
