@@ -41,6 +41,15 @@ def make_version(parent: Path, version: str, odd: str = "", name: str = NAME) ->
     return read_engine(home)
 
 
+def make_unsafe(parent: Path) -> Engine:
+    """The hand-built engine as one that a judge found wanting."""
+    made = make_version(parent, "3")
+    judged = f'\n[judged]\nsha256 = "{made.manifest.sha256}"\njudge = "a judge"\nfull = true\n'
+    with (made.folder / "manifest.toml").open("a") as manifest:
+        manifest.write(judged + "[judged.gates]\nno_ghost = false\n")
+    return made
+
+
 def _spoil(model: onnx.ModelProto) -> None:
     """After some frames without a new start: NaN."""
     graph = model.graph

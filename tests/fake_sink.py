@@ -6,7 +6,7 @@ import random
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +89,17 @@ class Post:
         self.wall, self.is_metered = NOON, False
         self.sink = sink or FakeSink()
         settings = Settings(folder=str(folder), watermark_percent=100, least_free_mb=0, retention_hours=0)
-        self.outbox = Outbox(folder, settings, wall=lambda: self.wall, clock=self.clock)
+        self.outbox = Outbox(folder, settings, wall=self._time_of_put, clock=self.clock)
         self.around = Surroundings(
             self.outbox, self.log, self.clock, lambda: self.wall, lambda: self.is_metered, self.stop,
             random.Random(1).random,
         )  # fmt: skip
         self.restart(**rules)
+
+    def _time_of_put(self) -> datetime:
+        """No two captures are of one microsecond, as nobody presses a button that fast: their order is known."""
+        self.wall += timedelta(microseconds=1)
+        return self.wall
 
     def restart(self, **rules: Any) -> None:
         """What is remembered goes; what is on the disk stays."""

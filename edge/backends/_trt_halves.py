@@ -116,9 +116,10 @@ class _Halving:
         if node.op_type == "Conv":
             operands_full = any(name in full and name not in self.constants for name in node.input[1:])
             was_quantised = node.input[0] in self.makers and self.makers[node.input[0]].op_type == "DequantizeLinear"
-            if was_quantised:
-                return operands_full or node.input[0] in full
-            return node.input[0] in full and self._hands_picture_on(node)
+            if was_quantised and (operands_full or node.input[0] in full):
+                return True
+            reads_picture = any(name in full for name in self._before_int8(node.input[0]))
+            return reads_picture and self._hands_picture_on(node)
         if any(name in full for name in node.input):
             return True
         return any(name in self.constants and not self._holds(name) for name in node.input)
@@ -126,11 +127,28 @@ class _Halving:
     def _hands_picture_on(self, conv: onnx.NodeProto) -> bool:
         if all(user.op_type in ENDS_PICTURE for user in self.users[conv.output[0]]):
             return False
-        weights = self.constants.get(conv.input[1])
-        if weights is None:
+        kernels = self._kernels(conv.input[1])
+        if kernels is None:
             return True
-        kernels = numpy_helper.to_array(weights)
         return bool(np.abs(kernels.reshape(len(kernels), -1).sum(axis=1)).max() > PASSES_PICTURE)
+
+    def _kernels(self, name: str) -> np.ndarray | None:
+        """A convolution's weights in float; None where they are computed."""
+        maker = self.makers.get(name)
+        if maker is None or maker.op_type != "DequantizeLinear":
+            return numpy_helper.to_array(self.constants[name]) if name in self.constants else None
+        if any(part not in self.constants for part in maker.input[:2]):
+            return None
+        whole, steps = (numpy_helper.to_array(self.constants[part]).astype(np.float32) for part in maker.input[:2])
+        return whole * steps.reshape(-1, *(1 for _ in whole.shape[1:]))
+
+    def _before_int8(self, name: str) -> list[str]:
+        """What a tensor was in float before it was quantised, joined with others or not."""
+        maker = self.makers.get(name)
+        if maker is None or maker.op_type not in ("DequantizeLinear", "Concat", "QuantizeLinear"):
+            return [name]
+        parts = list(maker.input) if maker.op_type == "Concat" else [maker.input[0]]
+        return [part for each in parts for part in self._before_int8(each)]
 
     def _holds(self, name: str) -> bool:
         """FP16 has room for this constant, with all of its bits."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # What the change to FP16 may do to the result, as parts of full scale: half an 8-bit level in the root mean square,
 # eight levels in the worst pixel. INT8 itself moves a net's result about as much; a wrong scale or a lost layer, by far
 # more.
-HALF_RMS, HALF_WORST = 0.002, 0.032
+HALF_RMS, HALF_WORST = 0.003, 0.032
 TRIAL_SIDE, TRIAL_FRAMES = 40, 3
 REMEMBERED = 24
 LEAST, BEST, MOST = Shape(64, 64, 8), Shape(480, 640, 8), Shape(1088, 1920, 8)  # of a plan with a profile

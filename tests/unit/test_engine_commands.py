@@ -21,7 +21,7 @@ from edge.catalog import Catalog, as_chosen, read_engine
 from edge.cli import app
 from edge.commands import engine as command
 from edge.errors import ConfigError, EngineRefused
-from tests.engine_making import NAME, make_version
+from tests.engine_making import NAME, make_unsafe, make_version
 
 
 class Bench:
@@ -194,11 +194,14 @@ def test_what_could_never_be_installed_is_not_even_signed(bench: Bench) -> None:
     (made.folder / "model.onnx").write_bytes(b"altered")
     with pytest.raises(EngineRefused):
         bench.run("bundle", NAME, *words, config=False)
-    with pytest.raises(EngineRefused, match="found unsafe"):  # shipped, and found wanting by its judge
-        bench.run("bundle", "ultrasound-clarity-large", "--key", str(bench.home / "key"), config=False)
+    unsafe = make_unsafe(bench.home / "unsafe")
+    words = ("--key", str(bench.home / "key"), "--folder", str(unsafe.folder.parent), "--to", str(bench.home / "b"))
+    with pytest.raises(EngineRefused, match="found unsafe"):  # by its judge
+        bench.run("bundle", NAME, *words, config=False)
 
 
 def test_the_table_is_for_people(bench: Bench) -> None:
+    make_unsafe(bench.store)
     done = CliRunner().invoke(app, ["engine", "list", "--config", str(bench.config)])
     assert done.exit_code == 0
     assert "handbuilt-small" in done.stdout

@@ -63,8 +63,8 @@ def test_the_same_seed_takes_the_same_first_step(clips: bank.Bank, tmp_path: Pat
 
 def test_a_perfect_picture_costs_nothing_and_flicker_costs_something() -> None:
     truth = torch.rand(1, 1, 32, 32)
-    assert float(frame_loss(truth, truth)) == pytest.approx(0, abs=1e-6)
-    assert float(frame_loss(truth + 0.1, truth)) > 0.05
+    assert float(frame_loss(truth, truth, TINY)) == pytest.approx(0, abs=1e-6)
+    assert float(frame_loss(truth + 0.1, truth, TINY)) > 0.05
     assert float(steadiness(truth, truth, truth, truth)) == 0
     assert float(steadiness(truth + 0.1, truth, truth, truth)) > 0.01
 
