@@ -3,6 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 
+# Tests whose processes are watched against the clock run alone; all others two at a time.
+ALONE := $(addprefix tests/system/test_,live_process.py commands.py engine_swap.py capture_process.py)
+PYTEST := $(RUN) pytest -m "not soak and not gpu"
+TESTS = $(PYTEST) -n 2 --dist loadfile $(addprefix --ignore ,$(ALONE)) && $(PYTEST) $(wildcard $(ALONE))
+
 .PHONY: demo peers test check bench device soak engines train judge judge-quick lock clean
 .DEFAULT_GOAL := help
 
@@ -22,16 +27,14 @@ peers:           ## the archives and DICOM tools that the tests talk to, where t
 	tools/install-peers.sh
 
 test: $(VENV)/.ready peers     ## all tests but the long loops
-	$(RUN) pytest -n 2 --dist loadfile -m "not soak and not gpu" --ignore tests/system
-	$(RUN) pytest -m "not soak and not gpu" tests/system
+	$(TESTS)
 
 check: $(VENV)/.ready peers    ## format, lint, types, import contracts, tests: what CI runs
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 	$(VENV)/bin/lint-imports
-	$(RUN) pytest -n 2 --dist loadfile -m "not soak and not gpu" --ignore tests/system
-	$(RUN) pytest -m "not soak and not gpu" tests/system
+	$(TESTS)
 
 bench: $(VENV)/.ready     ## the figures of the README, measured here
 	$(RUN) edge bench --size 640x480 --fps 30 --seconds 60 --picture out/latency.png

@@ -41,6 +41,7 @@ CLIP_SECONDS = 4.0
 SIZES = {"ultrasound": (640, 480), "fluoroscopy": (640, 480)}
 LABEL_HEIGHT = 28
 MOST_LATENCIES = 200_000
+NEW_PICTURES_S = 1.0
 CAPTURE_AFTER = 60  # pictures: the engine is open by then
 PATIENT = {"name": "PHANTOM^DEMO", "id": "DEMO-1"}
 
@@ -101,6 +102,7 @@ class Button:
     def _press(self) -> None:
         try:
             self._house.control.ask("exam-open", patient=PATIENT)
+            time.sleep(NEW_PICTURES_S)  # one from before the exam would not be taken
             self._house.control.ask("capture-still")
         except LimpidError as error:
             self.said = f"not stored: {error}"

@@ -65,7 +65,8 @@ class Archive:
             raise not_found("this capture is not in the outbox, or cannot be read") from None
 
     def object(self, capture: Capture, name: str) -> Stored:
-        found = [stored for stored in capture.objects if stored.name == name]
+        """By the name it has, or had when it was listed: while a clip is played it may be compressed, or put right."""
+        found = [stored for stored in capture.objects if _place(stored.name) == _place(name)]
         if not OBJECT_NAME.fullmatch(name) or not found:
             raise not_found("the capture has no such object")
         return found[0]
@@ -155,3 +156,8 @@ def _trouble(parked: int, damaged: int, broken: int) -> str:
 def _objects(number: int, what: str) -> str:
     noun = "capture" if what == "unreadable" else "object"
     return noun if number == 1 else f"{noun}s"
+
+
+def _place(name: str) -> str:
+    """What stays of an object's name when its file is replaced by another of the same pictures."""
+    return name.partition(".")[0]

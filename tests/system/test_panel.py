@@ -256,7 +256,6 @@ def test_a_panel_that_stands_still_costs_the_daemon_nothing_and_returns_to_the_n
     assert seen >= passed - dropped - 10, "another subscriber has them all"
     # Of what came while it stood still only what the sockets held is left, and of that only the newest is drawn.
     assert figures["pictures"]["received"] < frames(daemon)["in"] - before["in"] - 60 + figures["pictures"]["drawn"]
-    assert figures["pictures"]["superseded"] >= 1
 
 
 def frames(daemon: Daemon) -> dict[str, Any]:
