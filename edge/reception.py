@@ -176,11 +176,15 @@ class Reception:
     def _ask(self, question: Question, answer: Future[Answer]) -> None:
         """On a thread of its own, which only waits for the child."""
         try:
-            answer.set_result(self._told(question))
+            told: Answer | LimpidError = self._told(question)
         except LimpidError as error:
-            answer.set_exception(error)
+            told = error
         finally:
-            self._asking.release()
+            self._asking.release()  # before the answer: whoever has it may ask again
+        if isinstance(told, LimpidError):
+            answer.set_exception(told)
+        else:
+            answer.set_result(told)
 
     def _told(self, question: Question) -> Answer:
         now = datetime.now().astimezone()

@@ -33,7 +33,8 @@ PATIENT = {"name": "WEISSENBERG^THEODORA", "id": "MRN-88341", "birth_date": "193
 ORDER = {"accession": "ACC-55012", "referring": "OBERHOLZER^KASPAR", "procedure": "Gallbladder of Weissenberg"}
 WRONG = {"name": "GRUNWALDER^EMIL", "id": "MRN-77120", "birth_date": "19411102"}
 SECRETS = ("WEISSENBERG", "THEODORA", "88341", "19370829", "55012", "OBERHOLZER", "GRUNWALDER", "77120", "19411102")
-NAMED = re.compile("|".join(SECRETS), re.IGNORECASE)
+# A number stands alone: the digits of a time or of a UID may hold any other number by chance.
+NAMED = re.compile("|".join(rf"(?<!\d){one}(?!\d)" if one.isdigit() else one for one in SECRETS), re.IGNORECASE)
 
 
 def config(home: Path, ris: int, ports: dict[str, int]) -> str:
