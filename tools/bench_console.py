@@ -164,7 +164,7 @@ def measure(setting: Setting) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _console(home: Path, at: bench.Addresses) -> Generator[int, None, None]:
-    port = bench._free_ports(1)[0]  # pyright: ignore[reportPrivateUsage]
+    port = bench.free_ports(1)[0]
     config = home / "console.toml"
     config.write_text(
         f'[sockets]\npictures = "{at.pictures}"\ncontrol = "{at.control}"\nevents = "{at.events}"\n'

@@ -88,11 +88,11 @@ def addresses(transport: str, folder: Path) -> Addresses:
     if transport == "ipc":
         return Addresses(*(f"ipc://{folder}/{name}" for name in names))
     if transport == "tcp":
-        return Addresses(*(f"tcp://127.0.0.1:{port}" for port in _free_ports(len(names))))
+        return Addresses(*(f"tcp://127.0.0.1:{port}" for port in free_ports(len(names))))
     raise ConfigError(f'unknown transport "{transport}"; known: ipc, tcp')
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     import socket
 
     with contextlib.ExitStack() as stack:

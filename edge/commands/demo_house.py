@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Generator
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from edge.bench.run import ended, wait_for_daemon
+from edge.bench.run import ended, free_ports, wait_for_daemon
 from edge.client import Control
 from edge.errors import SourceUnavailable
 from edge.outbox import Outbox, Settings
@@ -46,7 +45,7 @@ class House:
 def opened(folder: Path, out: Path, *, faces: bool) -> Generator[House]:
     """`faces`: the console, and the panel where there is a screen. In order; taken down in reverse."""
     archive = out.resolve() / "archive"
-    reports, page = _free_port(), _free_port()
+    reports, page = free_ports(2)
     shows_page = faces and all(find_spec(name) for name in ("starlette", "uvicorn", "wsproto", "argon2"))
     shows_panel = faces and bool(find_spec("pygame")) and _has_screen()
     with ExitStack() as stack:
@@ -117,9 +116,3 @@ def _start(stack: ExitStack, folder: Path, name: str, command: str, config: Path
 
 def _has_screen() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

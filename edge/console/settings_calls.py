@@ -18,6 +18,7 @@ from edge.console.calls import Answer, Asked, Call
 from edge.console.errors import Refusal, refused
 from edge.console.office import check_exposure
 from edge.errors import ConfigError
+from edge.outbox.disk import write_durably
 from edge.places import places_of
 from edge.routing import parse_route
 
@@ -120,26 +121,11 @@ def _differences(old: Any, new: Any, where: tuple[str, ...]) -> Iterator[dict[st
 
 def _replace(path: Path, text: str, like: Path) -> None:
     """Whole or not at all, with the rights and the owner of the file that is there."""
-    new = path.with_name(path.name + ".tmp")
     mode, owner = 0o600, None
     with contextlib.suppress(FileNotFoundError):
         facts = like.stat()
         mode, owner = stat.S_IMODE(facts.st_mode), (facts.st_uid, facts.st_gid)
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8", newline="") as file:
-        if owner is not None:
-            with contextlib.suppress(PermissionError):
-                os.fchown(fd, *owner)
-        os.fchmod(fd, mode)
-        file.write(text)
-        file.flush()
-        os.fsync(fd)
-    new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_durably(path, text.encode("utf-8"), mode=mode, owner=owner)
 
 
 def _sum(text: str) -> str:

@@ -60,13 +60,17 @@ def begin_flush(fd: int, start: int, length: int) -> None:
         ctypes.CDLL(None).sync_file_range(fd, ctypes.c_int64(start), ctypes.c_int64(length), _SYNC_FILE_RANGE_WRITE)
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """All of the new content or all of the old, never something between."""
+def write_durably(path: Path, content: bytes, *, mode: int = FILE_MODE, owner: tuple[int, int] | None = None) -> None:
+    """All of the new content or all of the old, never something between. `owner`: user and group, where we may."""
     new = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_native_id()}.tmp")
     new.unlink(missing_ok=True)  # of a process that had the same number and was cut off
     fd = create(new)
     try:
         try:
+            if owner is not None:
+                with contextlib.suppress(PermissionError):
+                    os.fchown(fd, *owner)
+            os.fchmod(fd, mode)
             write_all(fd, content)
             os.fsync(fd)
         finally:

@@ -17,6 +17,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from edge.errors import ConfigError
+from edge.outbox.disk import write_durably
 
 Role = Literal["view", "operate", "administer"]
 ROLES: tuple[Role, ...] = ("view", "operate", "administer")
@@ -122,18 +123,7 @@ class Users:
         """Whole or not at all, and for the owner's eyes alone."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         data = msgspec.json.format(msgspec.json.encode(_File(VERSION, tuple(users[name] for name in sorted(users)))))
-        new = self._path.with_suffix(".tmp")
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            owner = self._path.parent.stat()
-            if os.geteuid() == 0:  # an administrator who is root must not lock the service out
-                os.fchown(fd, owner.st_uid, owner.st_gid)
-            file.write(data + b"\n")
-            file.flush()
-            os.fsync(fd)
-        new.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        facts = self._path.parent.stat()
+        # An administrator who is root must not lock the service out.
+        owner = (facts.st_uid, facts.st_gid) if os.geteuid() == 0 else None
+        write_durably(self._path, data + b"\n", owner=owner)
