@@ -22,9 +22,12 @@ COLOUR_TOLERANCE = 6
 
 
 def grey_of(pixels: Pixels, pixel_format: PixelFormat) -> Pixels:
-    """The grey plane of a box, contiguous. Grey frames keep their depth, equal channels their level."""
+    """The grey plane of a box. Grey frames keep their depth, equal channels their level.
+
+    Of a grey frame it is the box itself, not a copy: who computes copies it in where it is needed.
+    """
     if pixel_format.channels == 1:
-        return cast("Pixels", np.ascontiguousarray(pixels))
+        return pixels
     code = cv2.COLOR_RGB2GRAY if pixel_format is PixelFormat.RGB8 else cv2.COLOR_BGR2GRAY
     return cast("Grey", cv2.cvtColor(np.ascontiguousarray(pixels), code))
 
