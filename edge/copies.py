@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from edge import durable
 from edge.dicom import uids
 from edge.dicom.deidentify import deidentified
 from edge.errors import ConfigError
-from edge.outbox import disk
 from edge.sinks._plain import readable
 
 KEY_BYTES = 32
@@ -57,6 +57,6 @@ def read_key(path: Path) -> bytes:
 def own_key(folder: Path) -> bytes:
     path = folder / "pseudonyms.key"
     if not path.exists():
-        disk.make_folder(folder)
-        disk.write_durably(path, secrets.token_bytes(KEY_BYTES))
+        durable.make_folder(folder)
+        durable.write_durably(path, secrets.token_bytes(KEY_BYTES))
     return read_key(path)

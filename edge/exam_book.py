@@ -13,9 +13,9 @@ from typing import Literal
 
 import msgspec
 
+from edge import durable
 from edge.errors import OutboxFault
 from edge.exam import Exam
-from edge.outbox import disk
 from edge.outbox.seal import Key, Sealer, Unsealer
 
 BOOK = "exams.json"
@@ -72,8 +72,8 @@ class Vault:
 
     def write(self, name: str, content: bytes) -> None:
         """Durable when it returns. Raises OSError, and leaves what was there before."""
-        disk.make_folder(self.folder)
-        disk.write_durably(self.folder / name, self._sealed(content))
+        durable.make_folder(self.folder)
+        durable.write_durably(self.folder / name, self._sealed(content))
 
     def read(self, name: str) -> bytes:
         """Raises OSError, or OutboxFault where it is not what was written."""
@@ -84,10 +84,10 @@ class Vault:
             return file.read()
 
     def rename(self, name: str, new: str) -> None:
-        disk.rename_durably(self.folder / name, self.folder / new)
+        durable.rename_durably(self.folder / name, self.folder / new)
 
     def remove(self, name: str) -> None:
-        disk.remove_durably(self.folder / name)
+        durable.remove_durably(self.folder / name)
 
     def names(self, pattern: str) -> list[str]:
         return sorted(path.name for path in self.folder.glob(pattern)) if self.folder.is_dir() else []

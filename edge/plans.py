@@ -22,8 +22,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from edge.durable import make_folder, remove_durably, write_durably
 from edge.errors import EngineRefused
-from edge.outbox.disk import make_folder, remove_durably, write_durably
 
 MAGIC = b"LIMPID PLAN 1\n"
 LONGEST_HEADER = 1 << 16

@@ -8,7 +8,6 @@ and at start and at each activation by the daemon; never by the live thread.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from edge.durable import create_durably, sync_folder, write_durably
 from edge.errors import ConfigError, EngineRefused
 
 ID_DIGITS = 16
@@ -73,13 +73,10 @@ def make_key(path: Path) -> Signer:
 
 def _create(path: Path, content: bytes, mode: int) -> None:
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        create_durably(path, content, mode=mode)
+        sync_folder(path.parent)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    with os.fdopen(fd, "wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
 
 
 def load_signer(path: Path) -> Signer:
@@ -169,17 +166,9 @@ class Keyring:
         return os.path.lexists(self.folder / (name + REVOKED))
 
     def _write(self, name: str, content: bytes) -> None:
-        path, new = self.folder / name, self.folder / f".{name}.tmp"
+        path = self.folder / name
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):
-                new.unlink()
-            _create(new, content, 0o644)
-            new.replace(path)
-            fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            write_durably(path, content, mode=0o644)
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}") from error

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from edge import durable
 from edge.commands.outbox import WRONG, Desk, find
 from edge.copies import own_key, read_key
 from edge.dicom import Made
 from edge.dicom.deidentify import UncleanPixels, deidentified
 from edge.errors import ConfigError, OutboxFault
-from edge.outbox import Capture, disk
+from edge.outbox import Capture
 from edge.sinks._plain import readable
 
 
@@ -98,7 +99,7 @@ def _write(into: Path, made: Made) -> Path:
             made.write(file)
             file.flush()
             os.fsync(file.fileno())
-        disk.rename_durably(new, path)
+        durable.rename_durably(new, path)
     except OSError as error:
         new.unlink(missing_ok=True)
         raise ConfigError(f"{into} cannot be written ({error.strerror or error})") from error

@@ -13,10 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from edge import durable
 from edge.console.archive import Archive
 from edge.console.errors import Refusal, not_found, refused
 from edge.errors import LimpidError
-from edge.outbox import Capture, disk
+from edge.outbox import Capture
 
 REMEMBERED = 20
 
@@ -62,7 +63,7 @@ class Exports:
         return {name: place for name, place in found.items() if os.access(place, os.W_OK)}
 
     def told(self) -> dict[str, Any]:
-        targets = [{"name": name, "free_mb": round(disk.room(path)[1])} for name, path in self.targets().items()]
+        targets = [{"name": name, "free_mb": round(durable.room(path)[1])} for name, path in self.targets().items()]
         with self._lock:
             return {"targets": targets, "jobs": [job.as_dict() for job in reversed(self._jobs.values())]}
 

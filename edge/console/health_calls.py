@@ -10,10 +10,11 @@ from typing import Any
 
 import psutil
 
+from edge import durable
 from edge.console.calls import Answer, Asked, Call
 from edge.console.office import Office
 from edge.errors import LimpidError
-from edge.outbox import Capture, disk
+from edge.outbox import Capture
 
 FEVERS = 32  # temperatures that are told
 
@@ -85,7 +86,7 @@ def _power() -> dict[str, Any] | None:
 
 def _disks(office: Office) -> list[dict[str, Any]]:
     settings = office.archive.settings
-    percent, free_mb = disk.room(office.archive.box.folder)
+    percent, free_mb = durable.room(office.archive.box.folder)
     return [
         {
             "name": "outbox", "percent": round(percent, 1), "free_mb": round(free_mb),

@@ -17,8 +17,8 @@ from edge.config import Config
 from edge.console.calls import Answer, Asked, Call
 from edge.console.errors import Refusal, refused
 from edge.console.office import check_exposure
+from edge.durable import write_durably
 from edge.errors import ConfigError
-from edge.outbox.disk import write_durably
 from edge.places import places_of
 from edge.routing import parse_route
 

@@ -19,8 +19,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.fileset import FileSet
 
+from edge import durable
 from edge.errors import OutboxFault
-from edge.outbox import disk
 from edge.outbox.box import Outbox
 from edge.outbox.record import Capture, Stored
 
@@ -53,19 +53,19 @@ def export(box: Outbox, chosen: Chosen, target: Path, progress: Progress = lambd
     work = target / UNFINISHED
     try:
         _prepare(target, chosen)
-        disk.remove_tree(work)  # of an export that was cut off
+        durable.remove_tree(work)  # of an export that was cut off
         work.mkdir(parents=True)
         with _staging_in(work):
             exported = _write(box, chosen, work, progress)
         _read_back(work, chosen, exported, progress)
         _move_into_place(work, target)
     except OSError as error:
-        disk.remove_tree(work)
+        durable.remove_tree(work)
         raise OutboxFault(
             f"the export to {target} failed ({error.strerror or error}): nothing was left there"
         ) from error
     except BaseException:
-        disk.remove_tree(work)
+        durable.remove_tree(work)
         raise
     return exported
 
@@ -74,7 +74,7 @@ def _prepare(target: Path, chosen: Chosen) -> None:
     if target.exists() and any(name.name == DICOMDIR or name.name.startswith("PT0") for name in target.iterdir()):
         raise OutboxFault(f"{target} holds a file-set already: choose another folder")
     needed = sum(stored.size for _, stored in chosen) / 1e6
-    _, free = disk.room(target)
+    _, free = durable.room(target)
     if needed > free:
         raise OutboxFault(f"{target} has {free:.0f} MB free, needed are {needed:.0f}")
 
@@ -150,7 +150,7 @@ def _copy(source: BinaryIO, path: Path, progress: Progress) -> str:
 def _sync_all(work: Path) -> None:
     for path in [*work.rglob("*"), work]:
         if path.is_dir():
-            disk.sync_folder(path)
+            durable.sync_folder(path)
     with (work / DICOMDIR).open("rb") as file:
         os.fsync(file.fileno())
 
@@ -180,4 +180,4 @@ def _move_into_place(work: Path, target: Path) -> None:
     for path in sorted(work.iterdir(), key=lambda path: path.name == DICOMDIR):
         path.rename(target / path.name)
     work.rmdir()
-    disk.sync_folder(target)
+    durable.sync_folder(target)

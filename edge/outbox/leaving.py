@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from edge.outbox import disk, markers
+from edge import durable
+from edge.outbox import markers
 from edge.outbox.listing import read_capture
 from edge.outbox.record import CAPTURE_ID, Capture, Facts, Item
 from edge.outbox.retention import Served
@@ -57,8 +58,8 @@ class Leaving:
             if any(found.state(item.object, item.destination) != "confirmed" for item in meant):
                 return False
             gone = folder.with_name(folder.name + LEAVING)
-            disk.rename_durably(folder, gone)
-        disk.remove_tree(gone)
+            durable.rename_durably(folder, gone)
+        durable.remove_tree(gone)
         self._due.pop(capture.id, None)
         return True
 
@@ -67,15 +68,15 @@ class Leaving:
         for parent in (self._captures, self._discarded):
             for entry in scan(parent):
                 if entry.name.endswith(LEAVING):
-                    disk.remove_tree(Path(entry.path))
+                    durable.remove_tree(Path(entry.path))
 
     def discard(self, name: str, facts: Facts) -> None:
         folder = self._captures / name
-        disk.make_folder(self._discarded)
+        durable.make_folder(self._discarded)
         with locked(folder):
-            disk.write_durably(folder / WHEN_DISCARDED, _from_now(facts, self._served.now_s()))
-            disk.rename_durably(folder, self._discarded / name)
-        disk.touch(self._captures)
+            durable.write_durably(folder / WHEN_DISCARDED, _from_now(facts, self._served.now_s()))
+            durable.rename_durably(folder, self._discarded / name)
+        durable.touch(self._captures)
 
     def remove_discarded(self) -> Iterator[str]:
         for entry in scan(self._discarded):
@@ -85,11 +86,11 @@ class Leaving:
             facts, now = markers.read_facts(folder / WHEN_DISCARDED), self._served.now_s()
             if facts is None or facts.served_s > now:
                 with contextlib.suppress(OSError):
-                    disk.write_durably(folder / WHEN_DISCARDED, _from_now(Facts(), now))
+                    durable.write_durably(folder / WHEN_DISCARDED, _from_now(Facts(), now))
             elif now - facts.served_s >= self._retention_s:
                 gone = folder.with_name(folder.name + LEAVING)
-                disk.rename_durably(folder, gone)
-                disk.remove_tree(gone)
+                durable.rename_durably(folder, gone)
+                durable.remove_tree(gone)
                 yield entry.name
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from edge import durable
 from edge.errors import OutboxFault
-from edge.outbox import disk
 from edge.outbox.listing import DAMAGED, RELEASED
 from edge.outbox.record import Facts, Step
 
@@ -67,7 +67,7 @@ def read_facts(path: Path) -> Facts | None:
 
 def _write(path: Path, facts: Facts) -> None:
     try:
-        disk.write_durably(path, msgspec.json.encode(facts))
+        durable.write_durably(path, msgspec.json.encode(facts))
     except FileNotFoundError as error:
         raise OutboxFault(f"{path.parent.name} is not in the outbox any more") from error
     except OSError as error:
@@ -77,6 +77,6 @@ def _write(path: Path, facts: Facts) -> None:
 def _remove(path: Path) -> None:
     try:
         if path.exists():
-            disk.remove_durably(path)
+            durable.remove_durably(path)
     except OSError as error:
         raise OutboxFault(f"the outbox cannot note what was done ({error.strerror}): look after its disk") from error

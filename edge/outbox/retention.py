@@ -12,8 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from edge import durable
 from edge.clock import SECOND, Clock
-from edge.outbox import disk
 
 KEEP_EVERY_S = 60.0
 
@@ -51,5 +51,5 @@ class Served:
         """Write the count down, once a minute at most. Raises OSError where the disk does."""
         now = self.now_s()
         if self._start_ns is not None and now - self._kept_s >= KEEP_EVERY_S:
-            disk.write_durably(self._path, msgspec.json.encode(_Kept(now)))
+            durable.write_durably(self._path, msgspec.json.encode(_Kept(now)))
             self._kept_s = now

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from edge import durable
 from edge.errors import CaptureRefused, ConfigError, OutboxFault
-from edge.outbox import disk
 from edge.outbox.listing import CAPTURE_FILE, RELEASED, read_capture
 from edge.outbox.record import CAPTURE_ID, OBJECT_NAME, Broken, Draft, Record, Stored, Wall, new_id
 from edge.outbox.seal import Key
@@ -56,25 +56,25 @@ class Spool:
         name = new_id(self._wall())
         new, final = self.captures / (name + UNFINISHED), self.captures / name
         try:
-            disk.make_folder(self.captures)
-            new.mkdir(disk.FOLDER_MODE)
+            durable.make_folder(self.captures)
+            new.mkdir(durable.FOLDER_MODE)
             with locked(new):  # as long as this is being written, nobody sweeps it away
                 record = _record(name, draft, self._write_objects(new, draft, 1), 1)
                 write_file(new / CAPTURE_FILE, record.encoded())
-                disk.sync_folder(new)
+                durable.sync_folder(new)
                 new.rename(final)
-            disk.sync_folder(self.captures)
+            durable.sync_folder(self.captures)
         except BaseException as error:
             _undo(new, final)
             if isinstance(error, OSError):
                 raise refusal(error) from error
             raise
-        disk.touch(self.captures)
+        durable.touch(self.captures)
         return name
 
     def check_room(self) -> None:
         """Refuse before anything is written, so that what is stored already keeps room for its markers."""
-        used, free_mb = disk.room(self.captures)
+        used, free_mb = durable.room(self.captures)
         if used > self._settings.watermark_percent:
             over = f"{used:.0f} % used, allowed are {self._settings.watermark_percent:g} %"
         elif free_mb < self._settings.least_free_mb:
@@ -100,7 +100,7 @@ class Spool:
             revision = old.revision + 1
             try:
                 stored = self._write_objects(folder, draft, revision)
-                disk.write_durably(folder / CAPTURE_FILE, _record(capture, draft, stored, revision).encoded())
+                durable.write_durably(folder / CAPTURE_FILE, _record(capture, draft, stored, revision).encoded())
             except BaseException as error:
                 if _revision_of(folder) != revision:  # not taken: what was written of it goes
                     _remove_strangers(folder)
@@ -112,8 +112,8 @@ class Spool:
 
     def tell(self, capture: str) -> None:
         """Other processes remember what they have read: let them look again."""
-        disk.touch(self.captures / capture)
-        disk.touch(self.captures)
+        durable.touch(self.captures / capture)
+        durable.touch(self.captures)
 
     def sweep(self) -> int:
         """Remove what a power cut left half-written; what is being written right now is locked, and stays."""
@@ -122,11 +122,11 @@ class Spool:
             path = Path(entry.path)
             with contextlib.suppress(BlockingIOError, OutboxFault), locked(path, wait=False):
                 if entry.name.endswith(UNFINISHED):
-                    disk.remove_tree(path)
+                    durable.remove_tree(path)
                     swept += 1
                 elif CAPTURE_ID.fullmatch(entry.name):
                     swept += _remove_strangers(path)
-        disk.touch(self.captures)
+        durable.touch(self.captures)
         return swept
 
 
@@ -154,8 +154,8 @@ def locked(folder: Path, *, wait: bool = True) -> Generator[None, None, None]:
 def sole_owner(folder: Path, part: str) -> Generator[None, None, None]:
     """One process at a time, until it ends; the lock goes with it however it ends."""
     try:
-        disk.make_folder(folder)
-        fd = os.open(folder / f"{part}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, disk.FILE_MODE)
+        durable.make_folder(folder)
+        fd = os.open(folder / f"{part}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, durable.FILE_MODE)
     except OSError as error:
         raise ConfigError(f"the outbox {folder} cannot be used ({error.strerror})") from error
     try:
@@ -180,7 +180,7 @@ def _undo(new: Path, final: Path) -> None:
     with contextlib.suppress(OSError):
         if final.exists():
             final.rename(new)  # a folder that is being emptied must not be listed
-    disk.remove_tree(new)
+    durable.remove_tree(new)
 
 
 def _replaceable(folder: Path) -> Record:

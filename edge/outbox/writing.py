@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from edge.outbox import disk
+from edge import durable
 from edge.outbox.record import Stored, Writable
 from edge.outbox.seal import Key, Sealer
 
@@ -37,9 +37,9 @@ def write_objects(folder: Path, names: Sequence[str], objects: Sequence[Writable
 
 
 def write_file(path: Path, content: bytes) -> None:
-    fd = disk.create(path)
+    fd = durable.create(path)
     try:
-        disk.write_all(fd, content)
+        durable.write_all(fd, content)
         os.fsync(fd)
     finally:
         os.close(fd)
@@ -47,7 +47,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 def _write_object(folder: Path, name: str, made: Writable, key: Key | None) -> Stored:
     path = folder / (f"{name}.sealed" if key else name)
-    file = _Sum(disk.create(path))
+    file = _Sum(durable.create(path))
     try:
         raw = Sealer(key, file.write) if key else _Plain(file)
         with contextlib.closing(io.BufferedWriter(raw, BUFFER)) as to:
@@ -84,11 +84,11 @@ class _Sum:
     def write(self, data: bytes) -> None:
         if self.given_up:
             return
-        disk.write_all(self.fd, data)
+        durable.write_all(self.fd, data)
         self.sha256.update(data)
         self.size += len(data)
         if self.size - self._begun >= AHEAD:
-            disk.begin_flush(self.fd, self._begun, self.size - self._begun)
+            durable.begin_flush(self.fd, self._begun, self.size - self._begun)
             self._begun = self.size
 
 

@@ -11,7 +11,8 @@ pytest.importorskip("onnx")
 
 from edge.catalog import Catalog, shipped_folder
 from edge.config import Engines
-from edge.engine_store import KEPT_GENERATIONS, EngineStore, is_older, keyring_of
+from edge.engine_disk import KEPT_GENERATIONS
+from edge.engine_store import EngineStore, is_older, keyring_of
 from edge.errors import ConfigError, EngineRefused
 from edge.signing import Signer, make_key
 from tests.engine_making import NAME, make_version, packed, put, store_at

@@ -16,8 +16,8 @@ import msgspec
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from edge.durable import write_durably
 from edge.errors import ConfigError
-from edge.outbox.disk import write_durably
 
 Role = Literal["view", "operate", "administer"]
 ROLES: tuple[Role, ...] = ("view", "operate", "administer")

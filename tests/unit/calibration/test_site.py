@@ -27,7 +27,8 @@ from edge.backends import Shape, open_backend
 from edge.catalog import Catalog, Engine, Judged, Manifest, open_catalog, read_engine
 from edge.clock import SECOND
 from edge.config import Config, Engines, tomllib
-from edge.engine_store import KEPT_GENERATIONS, EngineStore
+from edge.engine_disk import KEPT_GENERATIONS
+from edge.engine_store import EngineStore
 from edge.errors import ConfigError, EngineRefused, LimpidError
 from edge.frame import Frame, Modality, Pixels
 from edge.phantom import make
@@ -389,7 +390,7 @@ def versions(tmp_path: Path) -> dict[str, dict[str, bytes]]:
 
 
 CALLS = [
-    (os, "fsync"), (Path, "replace"), (Path, "symlink_to"), (Path, "open"), (os, "open"), (Path, "chmod"),
+    (os, "fsync"), (Path, "rename"), (Path, "symlink_to"), (Path, "open"), (os, "open"), (Path, "chmod"),
     (os, "write"), (Path, "unlink"),
 ]  # fmt: skip
 
@@ -455,9 +456,9 @@ def test_everything_is_on_the_disk_before_the_link_turns(
 ) -> None:
     done = cut_at(10**6, monkeypatch)
     install(tmp_path / "to", "tiny", versions["1"])
-    named = done.index("replace")
+    named = done.index("rename")
     assert done[:named].count("fsync") == len(versions["1"]) + 1  # each file, and their folder
-    turns = [n for n, call in enumerate(done) if call == "replace"]
+    turns = [n for n, call in enumerate(done) if call == "rename"]
     assert len(turns) == 3  # the folder gets its name, the generation is made, the link turns
     for turn in turns:
         assert "fsync" in done[turn : turn + 3]  # the folder that holds it, before anything else is done

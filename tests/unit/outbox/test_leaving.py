@@ -165,9 +165,9 @@ def test_there_is_one_owner_of_each_part(rig: Rig, part: str):
 def test_a_put_that_fails_leaves_nothing_behind(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, step: str, calls_of_it: int, error: Exception
 ):
-    from edge.outbox import disk
+    from edge import durable
 
-    real, calls, counting = getattr(disk, step), 0, threading.Lock()
+    real, calls, counting = getattr(durable, step), 0, threading.Lock()
 
     def fails_at_last(*arguments: object) -> object:
         nonlocal calls
@@ -178,11 +178,11 @@ def test_a_put_that_fails_leaves_nothing_behind(
             raise error
         return real(*arguments)
 
-    disk.make_folder(rig.captures_folder())
+    durable.make_folder(rig.captures_folder())
     for wanted in range(1, calls_of_it + 1):
         calls = 0
         with monkeypatch.context() as patched:
-            patched.setattr(disk, step, fails_at_last)
+            patched.setattr(durable, step, fails_at_last)
             expected = CaptureRefused if isinstance(error, OSError) else ValueError
             with pytest.raises(expected):
                 rig.box.put(draft(*pair()))
