@@ -17,24 +17,25 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from edge.bundle import LARGEST_BUNDLE, LARGEST_LISTING, SUFFIX, Stream
+from edge.bundle import LARGEST_BUNDLE, LARGEST_LISTING, SUFFIX
 from edge.errors import ConfigError, SourceUnavailable
+from edge.sealed import Stream
 
 STALLED_S = 20.0
 LONGEST_S = 900.0
 MOST_BYTES = LARGEST_BUNDLE + LARGEST_LISTING + 4096
 
 
-def bundles_at(source: str) -> list[str]:
+def bundles_at(source: str, suffix: str = SUFFIX) -> list[str]:
     """The bundles that SOURCE stands for: itself, or those that lie in the folder. Raises ConfigError."""
     if _is_url(source):
         return [source]
     place = Path(source).expanduser()
     if not place.is_dir():
         return [str(place)]
-    found = sorted(path for path in place.glob(f"*{SUFFIX}") if path.is_file() and not path.is_symlink())
+    found = sorted(path for path in place.glob(f"*{suffix}") if path.is_file() and not path.is_symlink())
     if not found:
-        raise ConfigError(f"in {place} is no bundle: files that end in {SUFFIX} are looked for")
+        raise ConfigError(f"in {place} is no bundle: files that end in {suffix} are looked for")
     return [str(path) for path in found]
 
 
@@ -51,10 +52,10 @@ def shown(source: str) -> str:
 
 
 @contextlib.contextmanager
-def opened(source: str) -> Generator[Stream, None, None]:
+def opened(source: str, most_bytes: int = MOST_BYTES) -> Generator[Stream, None, None]:
     """Raises ConfigError where there is nothing to read, SourceUnavailable where it cannot be reached now."""
     if _is_url(source):
-        with _fetched(source) as stream:
+        with _fetched(source, most_bytes) as stream:
             yield stream
         return
     try:
@@ -80,7 +81,7 @@ class _NoOtherScheme(urllib.request.HTTPRedirectHandler):
 
 
 @contextlib.contextmanager
-def _fetched(url: str) -> Generator[Stream, None, None]:
+def _fetched(url: str, most_bytes: int) -> Generator[Stream, None, None]:
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler(), _NoOtherScheme(),
@@ -97,16 +98,16 @@ def _fetched(url: str) -> Generator[Stream, None, None]:
     except ValueError as error:
         raise ConfigError(f"{shown(url)} is no address: {error}") from error
     with contextlib.closing(answer):
-        yield _Limited(answer, shown(url))
+        yield _Limited(answer, shown(url), most_bytes)
 
 
 class _Limited:
     """An answer that is still coming in: no more than a bundle can be, and not for ever."""
 
-    def __init__(self, answer: Any, name: str) -> None:
+    def __init__(self, answer: Any, name: str, most_bytes: int) -> None:
         self._answer = answer
         self._name = name
-        self._left = MOST_BYTES
+        self._left = most_bytes
         self._until = time.monotonic() + LONGEST_S
 
     def read(self, size: int, /) -> bytes:

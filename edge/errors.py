@@ -4,6 +4,7 @@ LimpidError
 ├── ConfigError        the operator: the configuration or a command line is wrong; nothing was started
 ├── BadFrame           nobody: one message is malformed; it is dropped and counted
 ├── EngineRefused      the engine's maker: this engine may not be opened; the last good one stays
+├── UpdateRefused      the update's maker: this version may not be installed or used; the one that runs stays
 ├── EngineFault        the pipeline: this frame's result is unusable; the original is shown
 ├── SourceUnavailable  the integrator: the frames cannot be reached now; wait and try again
 ├── ScreenUnavailable  the technician: no screen can be opened now (cable, rights); tried again
@@ -35,6 +36,10 @@ class BadFrame(LimpidError):  # noqa: N818 - named for what it is, not for being
 
 class EngineRefused(LimpidError):  # noqa: N818
     """An engine folder is damaged, altered or not for this contract. It is never opened."""
+
+
+class UpdateRefused(LimpidError):  # noqa: N818
+    """An update is unsigned, damaged, not for this machine, or did not hold here. What runs is what ran."""
 
 
 class EngineFault(LimpidError):  # noqa: N818

@@ -1,4 +1,4 @@
-"""Whose engines this appliance takes: Ed25519 keys, those that are trusted here and those that were revoked.
+"""Whose engines and whose updates this appliance takes: Ed25519 keys, those trusted here and those that were revoked.
 
 A private key is a PEM file of its owner alone; it belongs to the ML engineer and never comes to an appliance. What an
 appliance trusts is a folder, one file a key: `ID.pub` is trusted, `ID.revoked` is not, whatever else lies there. Its
@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from edge.durable import create_durably, sync_folder, write_durably
-from edge.errors import ConfigError, EngineRefused
+from edge.errors import ConfigError, EngineRefused, LimpidError
 
 ID_DIGITS = 16
 KEY_ID = re.compile(r"[0-9a-f]{16}")
@@ -112,10 +112,15 @@ def _content(path: Path) -> bytes:
 
 
 class Keyring:
-    """The keys of one appliance: a folder. What is on the disk counts, at each question anew."""
+    """The keys of one appliance for one purpose: a folder. What is on the disk counts, at each question anew.
 
-    def __init__(self, folder: Path) -> None:
+    NOUN is the purpose as the commands name it; REFUSED is raised where a signature does not count.
+    """
+
+    def __init__(self, folder: Path, noun: str = "engine", refused: type[LimpidError] = EngineRefused) -> None:
         self.folder = folder
+        self._noun = noun
+        self._refused = refused
 
     def trust(self, public: Path) -> str:
         """Take up a public key. Gives its id. One that was revoked stays so."""
@@ -130,7 +135,7 @@ class Keyring:
     def revoke(self, name: str) -> None:
         """From now on nothing signed with this key is taken, or opened again."""
         if not KEY_ID.fullmatch(name):
-            raise ConfigError(f'"{name}" is no key id: 16 hexadecimal digits, as `limpid engine keys list` shows them')
+            raise ConfigError(f'"{name}" is no key id: 16 hexadecimal digits, as `keys list` shows them')
         self._write(name + REVOKED, b"")
 
     def states(self) -> dict[str, str]:
@@ -143,24 +148,24 @@ class Keyring:
         return {name: found[name] for name in sorted(found) if KEY_ID.fullmatch(name)}
 
     def check(self, name: str, message: bytes, signature: bytes) -> None:
-        """Raises EngineRefused unless a key that is trusted here signed the message."""
+        """Raises, as for this purpose, unless a key that is trusted here signed the message."""
         if not KEY_ID.fullmatch(name):
-            raise EngineRefused("it names no key")
+            raise self._refused("it names no key")
         if self._is_revoked(name):
-            raise EngineRefused(f"it was signed with key {name}, which was revoked here")
+            raise self._refused(f"it was signed with key {name}, which was revoked here")
         path = self.folder / (name + TRUSTED)
         if not path.is_file():
-            raise EngineRefused(
+            raise self._refused(
                 f"it was signed with key {name}, which is not trusted here: once its owner has confirmed the id to "
-                "you, `limpid engine keys trust FILE`"
+                f"you, `limpid {self._noun} keys trust FILE`"
             )
         key = load_public(path)
         if key_id(key) != name:
-            raise EngineRefused(f"{path} holds another key than its name says")
+            raise self._refused(f"{path} holds another key than its name says")
         try:
             key.verify(signature, message)
         except InvalidSignature:
-            raise EngineRefused(f"its signature is not that of key {name}: it was altered, or forged") from None
+            raise self._refused(f"its signature is not that of key {name}: it was altered, or forged") from None
 
     def _is_revoked(self, name: str) -> bool:
         return os.path.lexists(self.folder / (name + REVOKED))
