@@ -160,6 +160,16 @@ class Orthanc:
     dicom: int
     http: int
     log: Path
+    down: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)  # what was started again
+
+    @property
+    def config(self) -> Path:
+        return self.log.with_name("orthanc.json")
+
+    def start_again(self) -> None:
+        """After it was killed."""
+        self.down.enter_context(process([ORTHANC, str(self.config)], self.log))
+        until(lambda: _is_up(self), f"Orthanc is up again, see {self.log}")
 
     @property
     def web(self) -> str:
@@ -199,8 +209,8 @@ def orthanc(
         "DicomCheckModalityHost": False, "Plugins": [DICOMWEB_PLUGIN] if web else [],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"}, **more,
     }  # fmt: skip
-    (home / "orthanc.json").write_text(json.dumps(config))
-    with process([ORTHANC, str(home / "orthanc.json")], archive.log):
+    archive.config.write_text(json.dumps(config))
+    with archive.down, process([ORTHANC, str(archive.config)], archive.log):
         until(lambda: _is_up(archive), f"Orthanc is up, see {archive.log}")
         yield archive
 

@@ -141,6 +141,13 @@ def orthanc(home: Path) -> Generator[int, None, None]:
         yield port
 
 
+RECEIVERS: dict[str, Callable[[Path], Any]] = {
+    "storescp": lambda home: storescp(home, nodelay=False),
+    "storescp, TCP_NODELAY=1": lambda home: storescp(home, nodelay=True),
+    "orthanc": orthanc,
+}
+
+
 @contextlib.contextmanager
 def _running(line: list[str], log: Path, environment: dict[str, str]) -> Generator[None, None, None]:
     with log.open("wb") as out:
@@ -223,8 +230,9 @@ def memory_of_a_large_clip(home: Path, megabytes: float) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stills", type=int, default=200, help="of 1 MB")
-    parser.add_argument("--clips", type=int, default=10, help="of 50 MB")
+    parser.add_argument("--stills", type=int, default=200, help="of 1 MB; 0: none")
+    parser.add_argument("--clips", type=int, default=10, help="of 50 MB; 0: none")
+    parser.add_argument("--to", action="append", choices=list(RECEIVERS), help="one receiver, or several; else all")
     parser.add_argument("--large", type=float, default=500, help="MB of the clip for the memory figure; 0: none")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--lanes", type=int, default=2, help="associations of ours at once")
@@ -233,15 +241,11 @@ def main() -> None:
     for program in (STORESCU, STORESCP, ORTHANC):
         if not Path(program).exists():
             raise SystemExit(f"{program} is not installed")
-    loads = [Load("stills", asked.stills, 1.0), Load("clips", asked.clips, 50.0)]
-    receivers: dict[str, Callable[[Path], Any]] = {
-        "storescp": lambda home: storescp(home, nodelay=False),
-        "storescp, TCP_NODELAY=1": lambda home: storescp(home, nodelay=True),
-        "orthanc": orthanc,
-    }
+    loads = [load for load in (Load("stills", asked.stills, 1.0), Load("clips", asked.clips, 50.0)) if load.count]
     report: dict[str, Any] = {name: getattr(asked, name) for name in ("lanes", "rounds", "stills", "clips")}
     with tempfile.TemporaryDirectory(prefix="bench_store_") as folder:
-        for name, receiver in receivers.items():
+        for name in asked.to or RECEIVERS:
+            receiver = RECEIVERS[name]
             for load in loads:
                 lanes = asked.lanes if receiver is orthanc else 1  # storescp serves one association at a time
                 found = compare(Path(folder) / f"{name}-{load.name}", receiver, load, asked.rounds, lanes)

@@ -29,7 +29,7 @@ from edge.dicom.stored import Stored
 from edge.errors import LimpidError, OutboxFault
 from edge.frame import Frame, Modality
 from edge.outbox import Capture, Outbox, Settings
-from tests.archives import Orthanc, free_port, is_listening, until
+from tests.archives import Orthanc, data_set_of, free_port, is_listening, until
 from tests.system.process import ROOT, config_text
 
 SIZE = (96, 128)
@@ -97,14 +97,18 @@ class Presser(threading.Thread):
         self._outbox, self._chance, self._done = outbox, random.Random(seed), threading.Event()
         self.told: dict[str, Told] = {}
         self.faults: list[BaseException] = []
+        self.is_pressed = False  # the button is down, and nothing is acknowledged yet
 
     def run(self) -> None:
         while not self._done.wait(self._chance.uniform(0.0, 0.4)):
             do, more = self._chance.choice(self.KINDS)
+            self.is_pressed = True
             try:
                 answer = self._control.ask(do, **more)
             except (LimpidError, ValueError):
                 continue  # nobody is there, or it says no: then nothing was promised
+            finally:
+                self.is_pressed = False
             try:
                 for name in answer["captures"]:
                     frames = answer["frames"] if answer["kind"] == "clip" else 1
@@ -145,6 +149,40 @@ def frames_sum(stored: Stored) -> str:
     for pixels in stored.each_frame():
         sha256.update(np.ascontiguousarray(pixels))
     return sha256.hexdigest()
+
+
+class Ledger(threading.Thread):
+    """Keeps every file that was ever whole in the outbox, by a link of its own: what arrives must be one of them."""
+
+    def __init__(self, outbox: Path, kept: Path) -> None:
+        super().__init__(daemon=True)
+        self._captures, self._kept, self._done = outbox / "captures", kept, threading.Event()
+        kept.mkdir()
+
+    def run(self) -> None:
+        while not self._done.wait(0.01):
+            self.look()
+
+    def look(self) -> None:
+        for folder in self._captures.glob("*"):
+            if folder.suffix in (".tmp", ".gone"):
+                continue
+            with contextlib.suppress(FileNotFoundError):  # it left meanwhile
+                for file in [one for one in folder.iterdir() if one.suffix == ".dcm"]:
+                    self._keep(file)
+
+    def _keep(self, file: Path) -> None:
+        """A name may be written twice, where the first writer was killed; a file is kept once."""
+        with contextlib.suppress(FileExistsError):
+            (self._kept / f"{file.name}_{file.stat().st_ino}").hardlink_to(file)
+
+    def stop(self) -> None:
+        self._done.set()
+        self.join(30)
+
+    def sums(self) -> set[str]:
+        """Of the data sets: their UIDs are in them, so equal ones are the same object."""
+        return {hashlib.sha256(data_set_of(file.read_bytes())).hexdigest() for file in self._kept.glob("*")}
 
 
 @dataclass
@@ -202,21 +240,26 @@ listen = "127.0.0.1:{self.report_port}"
         until(lambda: self.log(what).count(f"{what}.ready") > before, f"{what} runs: {self.log(what)[-1500:]}", 60)
 
     def kill(self, what: str) -> None:
+        """-9, and at once. "archive" is Orthanc, which is up again when this returns."""
         process: subprocess.Popen[bytes] | psutil.Process | None
-        process = self._darkroom() if what == "darkroom" else self._running[what]
+        process = self._child(what) if what in ("darkroom", "archive") else self._running[what]
         if process is None:
             return
         with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
-        if what != "darkroom":
+        if what in self._running:
             self._running.pop(what).wait()
         self.struck[f"{what} killed"] += 1
         self._look_at_the_disk()
+        if what == "archive":
+            process.wait(10)
+            self.archive.start_again()
 
-    def _darkroom(self) -> psutil.Process | None:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(self._running["live"].pid).children():
-                if "edge.darkroom" in child.cmdline():
+    def _child(self, what: str) -> psutil.Process | None:
+        of, word = (self._running["live"].pid, "edge.darkroom") if what == "darkroom" else (None, self.archive.config)
+        for child in psutil.Process(of).children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # also where it is dead and nobody has looked
+                if str(word) in child.cmdline():
                     return child
         return None
 
