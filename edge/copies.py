@@ -1,10 +1,13 @@
 """De-identified copies on their way out. The outbox keeps the original; a copy lives while it is being sent.
 
 The same key gives the same copy with the same UIDs, so a copy can be sent again, and asked after, like any object.
+While it lives it lies on the disk sealed, under a key that nobody keeps: a freed block tells nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import secrets
 import tempfile
 from collections.abc import Callable
@@ -15,6 +18,7 @@ from edge import durable
 from edge.dicom import uids
 from edge.dicom.deidentify import deidentified
 from edge.errors import ConfigError
+from edge.outbox.seal import CHUNK, Key, Sealer, Unsealer
 from edge.sinks._plain import readable
 
 KEY_BYTES = 32
@@ -32,16 +36,20 @@ class Copies:
 
     def make(self, opened: Callable[[], BinaryIO]) -> BinaryIO:
         """The copy, in a file without a name: gone when it is closed, or when this process ends, however it ends."""
-        with opened() as original:
+        key = Key(secrets.token_bytes(KEY_BYTES))
+        with opened() as original, contextlib.ExitStack() as undo:
             made = deidentified(readable(original), self._key)
-            copy = cast(BinaryIO, tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115 - whoever sends it closes it
-            try:
-                made.write(copy)
-                copy.seek(0)
-            except BaseException:
-                copy.close()
-                raise
-            return copy
+            file = cast(BinaryIO, tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115 - whoever sends it closes it
+            undo.callback(file.close)
+            sealer = Sealer(key, lambda data: durable.write_all(file.fileno(), data))
+            with io.BufferedWriter(sealer, CHUNK) as to:
+                made.write(cast(BinaryIO, to))
+                to.flush()
+                sealer.finish()
+            file.seek(0)
+            copy = io.BufferedReader(Unsealer(file, key), CHUNK)
+            undo.pop_all()
+            return cast(BinaryIO, copy)
 
 
 def read_key(path: Path) -> bytes:

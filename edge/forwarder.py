@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol, cast
@@ -52,6 +52,7 @@ class Surroundings:
     is_metered: Callable[[], bool]
     stop: threading.Event
     chance: Callable[[], float] = random.random
+    unannounced: Callable[[], Set[str]] = frozenset  # exams of which the archive is yet to be told (MPPS)
 
 
 class Courier:

@@ -22,6 +22,14 @@ class Places:
 def places_of(config: Config) -> Places:
     """Raises ConfigError where the key cannot be had. Nothing is made yet."""
     settings = parse_section(config.outbox, Settings, "outbox")
-    home = Path(config.capture.folder) if config.capture.folder else settings.place.parent / "exams"
     key = load_key(settings)
-    return Places(settings, settings.place, Vault(home, key), Vault(home / "mpps", key))
+    home, steps = exams_folder(config, settings), steps_folder(config, settings)
+    return Places(settings, settings.place, Vault(home, key), Vault(steps, key))
+
+
+def exams_folder(config: Config, settings: Settings) -> Path:
+    return Path(config.capture.folder) if config.capture.folder else settings.place.parent / "exams"
+
+
+def steps_folder(config: Config, settings: Settings) -> Path:
+    return exams_folder(config, settings) / "mpps"

@@ -3,6 +3,9 @@
 One `Settling` a destination, on a thread of its own. A transaction UID is noted in the outbox before the question goes
 out, so that an answer is known for what it is whenever it comes: at once, in an hour, after a restart. No answer in
 time: ask again, with a new transaction. "I do not have it": the same object goes out once more.
+
+What the archive is yet to hear of an exam (MPPS) goes first, but holds no question up for longer than an answer may
+take.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ class Settling:
         self._transactions: dict[Key, str] = {}  # of what was asked for; the outbox knows it as well
         self._ask_again_at: dict[str, int] = {}  # by transaction
         self._losses: dict[Key, int] = {}  # how often the destination had said "stored", and had not
+        self._unannounced: dict[str, int] = {}  # exams, and since when they are known to wait for their notice
         self._started = around.clock.now()
         self._next_ask = 0
         self._failures = 0
@@ -81,7 +85,13 @@ class Settling:
         """Sent and never asked for, or asked for too long ago."""
         outbox, now = self._around.outbox, self._around.clock.now()
         late = [item for item in outbox.items(self._name, "asked") if now >= self._asked_until(item)]
-        return [*outbox.items(self._name, "sent"), *late]
+        return self._announced([*outbox.items(self._name, "sent"), *late], now)
+
+    def _announced(self, items: list[Item], now: int) -> list[Item]:
+        exams = self._around.unannounced() if items else frozenset[str]()
+        self._unannounced = {exam: self._unannounced.get(exam, now) for exam in exams}
+        waits = {exam for exam, since in self._unannounced.items() if now < self._deadline(since)}
+        return [item for item in items if item.capture.exam_uid not in waits]
 
     def _asked_until(self, item: Item) -> int:
         """After a restart the deadline starts anew: wall clocks jump, and asking later than need be does no harm."""

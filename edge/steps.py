@@ -18,6 +18,7 @@ from edge.exam import Exam, step_uid
 from edge.exam_book import Image, Vault
 
 WAITS, PARKED, DAMAGED = ".notice", ".parked", ".damaged"
+STATES = {"waiting": WAITS, "parked": PARKED, "damaged": DAMAGED}
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -36,6 +37,14 @@ class Waiting(msgspec.Struct, frozen=True):
 
     name: str
     notice: Notice
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A notice by its file's name alone."""
+
+    number: int
+    kind: str
+    state: str
 
 
 class StepQueue:
@@ -66,6 +75,11 @@ class StepQueue:
             self._set_aside(name, DAMAGED)
         return None
 
+    def exams(self) -> set[str]:
+        """Of which something is yet to be told."""
+        notices = (self._read(name) for name in self._vault.names("*" + WAITS))
+        return {notice.exam.uid for notice in notices if notice is not None}
+
     def done(self, waiting: Waiting) -> None:
         self._vault.remove(waiting.name)
 
@@ -83,10 +97,18 @@ class StepQueue:
             self._vault.rename(name, name.removesuffix(PARKED) + WAITS)
         return len(parked)
 
+    def listed(self) -> list[Listed]:
+        """All of them, in their order, without reading any."""
+        found: list[Listed] = []
+        for state, suffix in STATES.items():
+            for name in self._vault.names("[0-9]" * 12 + "-*" + suffix):
+                number, _, kind = name.removesuffix(suffix).partition("-")
+                found.append(Listed(int(number), kind, state))
+        return sorted(found, key=lambda one: one.number)
+
     def counts(self) -> dict[str, int]:
         """How many wait, are parked, are damaged."""
-        kinds = {"waiting": WAITS, "parked": PARKED, "damaged": DAMAGED}
-        return {kind: len(self._vault.names("*" + suffix)) for kind, suffix in kinds.items()}
+        return {state: len(self._vault.names("*" + suffix)) for state, suffix in STATES.items()}
 
     def _read(self, name: str) -> Notice | None:
         try:

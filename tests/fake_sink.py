@@ -90,9 +90,10 @@ class Post:
         self.sink = sink or FakeSink()
         settings = Settings(folder=str(folder), watermark_percent=100, least_free_mb=0, retention_hours=0)
         self.outbox = Outbox(folder, settings, wall=self._time_of_put, clock=self.clock)
+        self.unannounced: set[str] = set()  # exams whose procedure step the archive was not told yet
         self.around = Surroundings(
             self.outbox, self.log, self.clock, lambda: self.wall, lambda: self.is_metered, self.stop,
-            random.Random(1).random,
+            random.Random(1).random, lambda: self.unannounced,
         )  # fmt: skip
         self.restart(**rules)
 

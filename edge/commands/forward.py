@@ -15,7 +15,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -33,9 +33,11 @@ from edge.errors import LimpidError
 from edge.forwarder import Courier, Destination, Surroundings
 from edge.health import Events, notify
 from edge.outbox import Capture, Outbox, Settings, Stored
+from edge.places import places_of
 from edge.routing import Route, Rules, parse_route, wants
 from edge.settling import Settling
 from edge.sinks import Sink, open_sink
+from edge.steps import StepQueue
 from edge.threads import CRASHED, end_anyway_after, stop_on_signals, vital
 
 METERED = Path("/run/limpid/metered")
@@ -65,7 +67,7 @@ def run_forward(config: Config, stop: threading.Event, wall: Callable[[], dateti
         down.callback(events.close)
         events.start()
         outbox = _open_outbox(config, clock, down)
-        around = Surroundings(outbox, events, clock, wall, is_metered, stop)
+        around = Surroundings(outbox, events, clock, wall, is_metered, stop, unannounced=_unannounced(config))
         couriers, threads = _build(config, around, down, crashed)
         for thread in threads:
             thread.start()
@@ -153,6 +155,10 @@ def _build(
 
 def _is_meant(rules: Rules, capture: Capture, stored: Stored) -> bool:
     return wants(rules, stored.role, stored.modality, capture.priority)
+
+
+def _unannounced(config: Config) -> Callable[[], Set[str]]:
+    return StepQueue(places_of(config).steps).exams if config.mpps.host else frozenset
 
 
 def _tell_steps(sender: mpps.StepSender, stop: threading.Event) -> None:

@@ -152,3 +152,15 @@ def verify(
     from edge.commands import outbox as command
 
     raise typer.Exit(command.verify(command.open_desk(config, folder, [], as_json=json), captures or []))
+
+
+@app.command()
+def steps(
+    retry: Annotated[bool, typer.Option("--retry", help="Let those wait again that the archive refused.")] = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """What the archive is yet to be told of exams (MPPS). Exit status 1 where it refused something."""
+    from edge.commands import outbox_steps as command
+
+    raise typer.Exit(command.steps(config, retry=retry, as_json=json))

@@ -103,7 +103,13 @@ class DimseSink:
             self._put_back(assoc)
         if "Status" not in status:
             raise SinkUnavailable("the archive's answer cannot be read")
-        return statuses.receipt(int(status.Status))
+        return self._receipt(int(status.Status))
+
+    def _receipt(self, status: int) -> Receipt:
+        """ "There already" comes where an answer to us was lost. The question about commitment tells whether it is."""
+        if status == statuses.DUPLICATE and self.confirms:
+            return Receipt(f"{statuses.words(status)} (0x{status:04X})", status)
+        return statuses.receipt(status)
 
     def ask(self, transaction: str, parcels: Sequence[Parcel]) -> None:
         assoc = self._take()

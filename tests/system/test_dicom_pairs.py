@@ -1,7 +1,9 @@
 """Pairs before real judges: dciodvfy has nothing to say against any kind, and dcmtk reads the same pixels.
 
-One remark of dciodvfy is looked for and set aside: it knows nobody's private dictionary, and says of each private
-element "Unrecognized tag". Exactly those in ours may be named so; the same object without them is judged besides.
+Of each private element of a file with explicit value representations dciodvfy remarks "Unrecognized tag", whoever wrote
+it: it knows nobody's private dictionary. Exactly those in ours may be named so, and nothing else may be said. So that
+nothing is merely set aside, each whole object, private block and all, is judged a second time as dcmtk writes it with
+implicit ones, where dciodvfy has nothing to remark; and a third time without the block.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from pydicom.dataset import Dataset
 from edge.dicom import Made, Options
 from edge.dicom.corrections import corrected
 from edge.dicom.deidentify import deidentified
-from edge.dicom.private import ALL
+from edge.dicom.private import ALL, CREATOR
 from edge.sinks import Parcel, Sink, open_sink
 from tests.archives import Orthanc, orthanc
 from tests.unit.dicom.scenes import (
@@ -44,14 +46,16 @@ from tests.unit.dicom.scenes import (
     written,
 )  # fmt: skip
 
-DCIODVFY, DCMDJPLS, DCMDRLE, DCMDUMP = (f"/usr/bin/{name}" for name in ("dciodvfy", "dcmdjpls", "dcmdrle", "dcmdump"))
+DCIODVFY, DCENTVFY, DCMDJPLS, DCMDRLE, DCMDUMP, DCMCONV = (
+    f"/usr/bin/{name}" for name in ("dciodvfy", "dcentvfy", "dcmdjpls", "dcmdrle", "dcmdump", "dcmconv")
+)
 NOTICE = re.compile(r"\(0x([0-9a-f]{4}),0x([0-9a-f]{4})\) +\? +- Warning - Unrecognized tag - assuming explicit")
 JUDGED = [look for look in LOOKS if look != "us 1 row"]
 
 
 @pytest.fixture(autouse=True, scope="module")
 def programs() -> None:
-    missing = [program for program in (DCIODVFY, DCMDJPLS, DCMDUMP) if shutil.which(program) is None]
+    missing = [program for program in (DCIODVFY, DCENTVFY, DCMDJPLS, DCMDUMP, DCMCONV) if shutil.which(program) is None]
     if missing and os.environ.get("CI") == "true":
         pytest.fail(f"missing: {', '.join(missing)}")
     if missing:
@@ -90,6 +94,15 @@ def without_private(path: Path) -> Path:
     return bare
 
 
+def implicit(path: Path) -> Path:
+    """The whole object with implicit value representations, written by dcmtk."""
+    plain, whole = path.with_suffix(".plain.dcm"), path.with_suffix(".implicit.dcm")
+    assert ask(DCMDJPLS, path, plain) == ""
+    assert ask(DCMCONV, "+ti", plain, whole) == ""
+    assert f"(0099,0010) LO [{CREATOR}]" in ask(DCMDUMP, "+P", "0099,0010", whole), "the private block is there"
+    return whole
+
+
 def takes(look: str) -> list[Take]:
     return [still(look), clip(look), clip(look, gap_at=3, originals=(2,))]
 
@@ -100,10 +113,21 @@ def test_no_kind_has_an_error_or_a_warning(look: str, tmp_path: Path) -> None:
         for made in pair(take):
             path = stored_at(tmp_path / f"{index}-{made.role}.dcm", made)
             assert complaints(path) == []
-            judged = ask(DCIODVFY, without_private(path))
-            assert "Error" not in judged
-            assert "Warning" not in judged
-            assert judged.strip(), "it must at least have said what kind of object it saw"
+            for other in (implicit(path), without_private(path)):
+                judged = ask(DCIODVFY, other)
+                assert "Error" not in judged
+                assert "Warning" not in judged
+                assert judged.strip(), "it must at least have said what kind of object it saw"
+
+
+def test_the_two_of_a_pair_and_the_captures_of_an_exam_say_the_same_of_patient_and_study(tmp_path: Path) -> None:
+    made = [one for take in (still(), clip(), still("us colour")) for one in pair(take)]
+    paths = [stored_at(tmp_path / f"{number}.dcm", one) for number, one in enumerate(made)]
+    assert ask(DCENTVFY, *paths) == ""
+    odd = pydicom.dcmread(paths[0])
+    odd.PatientName = "PHANTOM^TWO"
+    odd.save_as(paths[0])
+    assert "Error" in ask(DCENTVFY, *paths), "it would have told"
 
 
 @pytest.mark.parametrize("compression", ["rle", "none"])

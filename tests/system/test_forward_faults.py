@@ -271,6 +271,19 @@ def test_a_warning(answering: Callable[[int | None], int]) -> None:
     sink.close()
 
 
+def test_there_already_is_left_to_the_question_about_commitment(answering: Callable[[int | None], int]) -> None:
+    """The answer to the first time was lost, and this archive takes nothing twice."""
+    port = answering(0x0111)
+    sink = dimse(port, commitment=True)
+    receipt = sink.send(phantom(1).parcel())
+    assert (receipt.status, receipt.warning) == (0x0111, "it says that it has this instance already (0x0111)")
+    sink.close()
+    sink = dimse(port, commitment=False)  # and where nobody can be asked, a person decides
+    with pytest.raises(SinkRejected, match="0x0111"):
+        sink.send(phantom(1).parcel())
+    sink.close()
+
+
 def test_an_archive_that_takes_no_such_object_says_so(answering: Callable[[int | None], int]) -> None:
     sink = dimse(answering(0))
     with pytest.raises(SinkUnavailable, match="Ultrasound Multi-frame"):

@@ -150,3 +150,30 @@ def test_with_nothing_to_do_it_lets_go_of_its_associations(post: Post) -> None:
     post.settling.settle()
     post.settling.settle()
     assert post.sink.rests == 1
+
+
+def test_what_the_archive_is_yet_to_hear_of_an_exam_goes_first_but_holds_nothing_up_for_ever(post: Post) -> None:
+    sent(post, 2)
+    post.unannounced.add("exam-1")
+    post.settling.settle()
+    assert post.sink.questions == []
+    post.unannounced.clear()
+    post.clock.advance(MINUTE)
+    post.settling.settle()
+    assert post.count("confirmed") == 2
+    post.unannounced.add("exam-1")  # and now nobody can be told for hours
+    sent(post)
+    for _ in range(59):
+        post.clock.advance(MINUTE)
+        post.settling.settle()
+        assert post.count("sent") == 1
+    post.clock.advance(2 * MINUTE)
+    post.settling.settle()
+    assert post.count("confirmed") == 3
+
+
+def test_another_exams_notice_holds_nothing_up(post: Post) -> None:
+    post.unannounced.add("exam-2")
+    sent(post)
+    post.settling.settle()
+    assert post.count("confirmed") == 1

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
+from typer.testing import CliRunner
 
+from edge.commands.outbox_app import app
 from edge.config import parse
 from edge.errors import SinkRejected, SinkUnavailable
 from edge.exam import Exam, Order, Patient, step_uid
@@ -184,3 +187,42 @@ def test_a_step_without_images_still_names_a_series() -> None:
     (series,) = final.PerformedSeriesSequence
     assert len(series.SeriesInstanceUID) <= 64
     assert len(series.ReferencedImageSequence) == 0
+
+
+def test_which_exams_the_archive_is_yet_to_hear_of(queue: StepQueue) -> None:
+    assert queue.exams() == set()
+    queue.begun(EXAM)
+    queue.ended(EXAM, IMAGES, completed=True, ended=END)
+    assert queue.exams() == {EXAM.uid}
+    waiting = queue.first()
+    assert waiting is not None
+    queue.park(waiting)
+    assert queue.exams() == set(), "what was refused for good holds nothing up"
+
+
+def test_a_person_sees_what_was_refused_and_lets_it_wait_again(tmp_path: Path) -> None:
+    config = tmp_path / "limpid.toml"
+    config.write_text(f'[outbox]\nfolder = "{tmp_path}/outbox"\nkey_file = "{tmp_path}/not-here.key"\n')
+
+    def steps(*words: str) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["steps", "--config", str(config), *words], catch_exceptions=False)
+        return done.exit_code, done.stdout
+
+    assert steps() == (0, "the archive has been told everything\n")
+    queue = StepQueue(Vault(tmp_path / "exams" / "mpps"))
+    queue.begun(EXAM)
+    queue.ended(EXAM, IMAGES, completed=True, ended=END)
+    waiting = queue.first()
+    assert waiting is not None
+    queue.park(waiting)
+    status, said = steps()
+    assert status == 1
+    assert said.count("parked") == 2
+    assert "PHANTOM" not in said
+    status, said = steps("--retry", "--json")
+    found = json.loads(said)
+    assert (status, found["retried"], found["waiting"], found["parked"]) == (0, 2, 2, 0)
+    assert found["notices"][0] == {"number": 1, "kind": "begun", "state": "waiting"}
+    again = queue.first()
+    assert again is not None
+    assert again.notice.kind == "begun"
