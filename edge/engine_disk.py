@@ -87,6 +87,11 @@ class EngineDisk(Shelf):
         link = self.generation_link(name, self.generation(name) - 1)
         return link.resolve() if link.exists() else None
 
+    def goes_back_to_shipped(self, name: str) -> bool:
+        """Whether `roll_back` leaves no installed version active: what was activated first is what runs."""
+        number = self.generation(name)
+        return (self.root / name).is_symlink() and number < 2 and not self.generation_link(name, number - 1).exists()
+
     def generation(self, name: str) -> int:
         """Of the active link; 0 where none was ever chosen."""
         link = self.root / name

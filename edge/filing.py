@@ -93,6 +93,7 @@ class Filing:
         gaps = _gaps(shot)
         facts: Answer = {
             "captures": captures, "stream": shot.stream, "kind": shot.kind, "frames": len(shot.shown),
+            "first_seq": shot.shown[0].frame.seq, "last_seq": shot.shown[-1].frame.seq,
             "missing_frames": sum(gap.missing for gap in gaps), "took_ms": round((self._clock.now() - started) / MS, 1),
         }  # fmt: skip
         self._events.emit("capture.stored", exam=exam.uid, **facts)

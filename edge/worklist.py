@@ -5,12 +5,14 @@ Runs in a short-lived child of the live process: a worklist that hangs, or a lon
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sys
 from datetime import date, timedelta
 from typing import Any, cast
 
 import msgspec
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pynetdicom.sop_class import ModalityWorklistInformationFind  # type: ignore[attr-defined] # pyright: ignore
 
@@ -29,6 +31,7 @@ _TEXTS = (
     "RequestedProcedureDescription",
 )  # fmt: skip
 _CODE = ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
+_WRITTEN = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")  # what a character set is for
 _FREE_TEXT = 64  # descriptions are cut to what an object can hold; identities never are
 
 
@@ -68,6 +71,8 @@ def question(worklist: Worklist, today: date, accession: str = "", patient_id: s
 
 def items(answer: Dataset) -> list[Item]:
     """One for each scheduled step in an answer; what is missing stays empty."""
+    if not answer.get("SpecificCharacterSet"):
+        answer.walk(_from_utf8)
     patient = Patient(
         name=_text(answer, "PatientName"),
         id=_text(answer, "PatientID"),
@@ -79,6 +84,15 @@ def items(answer: Dataset) -> list[Item]:
         weight_kg=_number(answer, "PatientWeight"),
     )
     return [Item(_key(answer, step), patient, _order(answer, step)) for step in _steps(answer)]
+
+
+def _from_utf8(_dataset: Dataset, element: DataElement) -> None:
+    """Of an answer that names no character set. It may hold ASCII alone then; what goes beyond is UTF-8 in practice, and
+    was read as Latin-1. What cannot be UTF-8 stays Latin-1."""
+    if element.VR not in _WRITTEN or element.VM != 1:
+        return
+    with contextlib.suppress(UnicodeError):
+        element.value = str(element.value).encode("latin-1").decode("utf-8")
 
 
 def _order(answer: Dataset, step: Dataset) -> Order:

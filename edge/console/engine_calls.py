@@ -63,6 +63,7 @@ def _store(asked: Asked) -> dict[str, Any]:
             {
                 "name": one.name, "version": one.number, "signed_by": one.signed_by, "fault": one.fault,
                 "state": _state(one), "family": one.engine.manifest.family if one.engine is not None else "",
+                "way_back": _way_back(store, one),
             }
             for one in installed
         ],
@@ -73,6 +74,13 @@ def _state(version: Version) -> str:
     if version.fault:
         return "refused"
     return "active" if version.active else "previous" if version.previous else "installed"
+
+
+def _way_back(store: EngineStore, version: Version) -> str:
+    """Of the active one, where no installed version is the way back: the engine shipped under its name, or none."""
+    if not version.active or not store.goes_back_to_shipped(version.name):
+        return ""
+    return "shipped" if (shipped_folder() / version.name).is_dir() else "none"
 
 
 def _activate(asked: Asked) -> Answer:

@@ -106,7 +106,7 @@ class Stage:
             self.page.press("Freeze")
             self.page.until(lambda: self.status()["frozen"], "the device is frozen")
             self.page.find(".tag.frozen")
-            self._settled(frozen)
+            frozen[:] = [self.settled()]
             if frozen[0].treatment == "enhanced":
                 return True
             self.page.press("Live")
@@ -117,8 +117,9 @@ class Stage:
         self.page.until(held, "an enhanced picture that is frozen")
         return frozen[0]
 
-    def _settled(self, glass: list[Glass]) -> None:
+    def settled(self) -> Glass:
         """The last pictures may still be on their way when the device says that it is frozen."""
+        glass: list[Glass] = []
 
         def stands() -> bool:
             now = self.glass()
@@ -128,6 +129,7 @@ class Stage:
             return same
 
         self.page.until(stands, "a picture that stands still")
+        return glass[0]
 
     def rest(self) -> None:
         """As it was at the beginning, whatever a test before has left."""

@@ -161,8 +161,7 @@ def test_frozen_it_scrolls_back_over_the_last_seconds_and_on_again(stage: Stage)
     stage.page.key(" ")
     stage.page.until(lambda: stage.status()["frozen"], "the device is frozen")
     stage.page.find(".cine")
-    frozen = stage.glass()
-    assert frozen is not None
+    frozen = stage.settled()
     for _ in range(4):
         stage.page.key(Keys.ARROW_LEFT)
     stage.page.until(lambda: (now := stage.glass()) and now.seq < frozen.seq, "an earlier picture")

@@ -51,6 +51,7 @@ def test_a_still_is_the_picture_that_is_shown_as_a_pair(studio: Studio) -> None:
     assert np.array_equal(enhanced, last.pixels)
     assert [made.role for made in studio.shelf.drafts[capture].objects] == ["original", "enhanced"]
     assert (answer["frames"], answer["kind"], answer["missing_frames"]) == (1, "still", 0)
+    assert answer["first_seq"] == answer["last_seq"] == last.frame.seq
 
 
 def test_without_an_exam_an_emergency_is_opened_and_its_captures_are_held(studio: Studio) -> None:

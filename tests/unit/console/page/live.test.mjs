@@ -143,7 +143,7 @@ test("only live and frozen pictures stand without a warning", () => {
 const enhanced = { treatment: "enhanced", why: "", strength_percent: 80, engine: { name: "clarity" }, seq: 1 };
 
 test("an enhanced picture is called so, with its engine and strength", () => {
-  assert.deepEqual(badge(enhanced, "picture"), { kind: "enhanced", title: "ENHANCED", detail: "clarity · 80 %" });
+  assert.deepEqual(badge(enhanced, "picture"), { kind: "enhanced", title: "ENHANCED", detail: "clarity · 80\u00a0%" });
 });
 
 test("the original of an enhanced frame is never called enhanced", () => {
@@ -179,12 +179,12 @@ test("a capture that opened an emergency says that the patient is missing", () =
   assert.equal(told.tone, "warn");
 });
 
-test("the change map shows what was raised and lowered apart, and no change as nothing", () => {
+test("the change map is orange where brighter and blue where darker, as the panel's, and no change is nothing", () => {
   const pixels = tint(Uint8ClampedArray.from([128, 128, 128, 255, 158, 158, 158, 255, 98, 98, 98, 255, 129, 129, 129, 255]));
-  const [still, raised, lowered, grain] = [0, 4, 8, 12].map((at) => [...pixels.slice(at, at + 4)]);
+  const [still, brighter, darker, grain] = [0, 4, 8, 12].map((at) => [...pixels.slice(at, at + 4)]);
   assert.equal(still[3], 0);
   assert.equal(grain[3], 0);
-  assert.equal(raised[3], 180);
-  assert.equal(lowered[3], 180);
-  assert.ok(raised[2] > raised[0] && lowered[0] > lowered[2]);
+  assert.equal(brighter[3], 180);
+  assert.equal(darker[3], 180);
+  assert.ok(brighter[0] > brighter[2] && darker[2] > darker[0]);
 });

@@ -92,6 +92,7 @@ class EnginesView {
 
   storeAction(version) {
     if (version.state === "previous") return button(say("store.rollback", version), () => this.rollback(version), { kind: "danger" });
+    if (version.way_back) return button(say(`store.rollback-${version.way_back}`), () => this.rollback(version), { kind: "danger" });
     if (version.state === "installed") return button(say("store.activate"), () => this.activate(version));
     return null;
   }
@@ -110,10 +111,11 @@ class EnginesView {
       wrong.textContent = reason.value.trim() ? "" : say("captures.discard-why");
       return reason.value.trim() || null;
     };
-    const title = say("store.rollback", version);
-    const told = await confirm({ title, text: say("store.rollback-hint", version), yes: title, danger: true, extra: [field(say("captures.reason"), reason), wrong], read });
+    const back = version.way_back ? `-${version.way_back}` : "";
+    const title = say(`store.rollback${back}`, version);
+    const told = await confirm({ title, text: say(`store.rollback${back}-hint`, version), yes: title, danger: true, extra: [field(say("captures.reason"), reason), wrong], read });
     if (!told) return;
-    if (await attempt(() => post("engines/rollback", { name: version.name, reason: told }))) notice(say("store.rolled-back", version));
+    if (await attempt(() => post("engines/rollback", { name: version.name, reason: told }))) notice(say(`store.rolled-back${back}`, version));
     await this.load();
   }
 }

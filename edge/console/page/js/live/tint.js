@@ -1,17 +1,18 @@
-// The change map as colours over the picture: what was raised is blue, what was lowered is orange. Pure but for the canvas.
+// The change map as colours over the picture: orange where it was made brighter, blue where darker, as on the
+// panel: the same colour means the same on both faces. Pure but for the canvas.
 
 const GAIN = 6; // a change of a sixth of full scale is as strong as it gets
 const LEAST = 2; // what JPEG itself adds is no change
 const MOST_OPAQUE = 190;
-const RAISED = [70, 190, 255];
-const LOWERED = [255, 150, 40];
+const BRIGHTER = [255, 150, 40];
+const DARKER = [70, 190, 255];
 
 /** Turns grey levels (128: no change) into colours, in place: RGBA, as a canvas has them. */
 export function tint(pixels) {
   for (let at = 0; at < pixels.length; at += 4) {
     const change = pixels[at] - 128;
     const size = Math.abs(change);
-    const colour = change > 0 ? RAISED : LOWERED;
+    const colour = change > 0 ? BRIGHTER : DARKER;
     pixels[at] = colour[0];
     pixels[at + 1] = colour[1];
     pixels[at + 2] = colour[2];

@@ -50,7 +50,8 @@ class LiveView {
       el("div", { class: "badge", role: "status" }, this.title, this.detail), this.recording, this.frozen, this.age);
     this.canvas = el("canvas", { width: 640, height: 480, role: "img", "aria-label": say("live.picture") });
     this.stopped = el("div", { class: "not-live", role: "alert", hidden: true });
-    this.glass = el("div", { class: "glass" }, this.canvas, this.stopped);
+    this.legend = el("p", { class: "map-legend", hidden: true });
+    this.glass = el("div", { class: "glass" }, this.canvas, this.legend, this.stopped);
     this.cine = new Cine((held) => this.scrolled(held));
     this.stage = el("section", { class: "stage", "aria-label": say("nav.live") }, this.strip, this.glass, this.cine.node);
   }
@@ -158,6 +159,8 @@ class LiveView {
     put(this.detail, told.detail);
     this.frozen.hidden = !this.freezing.isFrozen;
     put(this.frozen, say(this.freezing.localOnly ? "live.frozen-here" : "live.frozen"));
+    this.legend.hidden = !this.screen.withChange;
+    put(this.legend, say(this.header?.treatment === "enhanced" ? "live.changes" : "live.no-changes"));
   }
 
   showStopped(state) {
