@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
+MODALITY := ultrasound
 
 # Tests whose processes are watched against the clock run alone; all others two at a time.
 ALONE := $(addprefix tests/system/test_,live_process.py commands.py engine_swap.py capture_process.py)
@@ -20,8 +21,8 @@ $(VENV)/.ready: requirements-dev.lock pyproject.toml
 	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: $(VENV)/.ready      ## a phantom scanner, the daemon, live figures; pictures in out/
-	$(RUN) edge demo
+demo: $(VENV)/.ready      ## the whole appliance around a phantom scanner; MODALITY=fluoroscopy for the other one
+	$(RUN) edge demo --modality $(MODALITY)
 
 peers:           ## the archives and DICOM tools that the tests talk to, where they may be installed
 	tools/install-peers.sh

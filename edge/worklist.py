@@ -87,8 +87,8 @@ def items(answer: Dataset) -> list[Item]:
 
 
 def _from_utf8(_dataset: Dataset, element: DataElement) -> None:
-    """Of an answer that names no character set. It may hold ASCII alone then; what goes beyond is UTF-8 in practice, and
-    was read as Latin-1. What cannot be UTF-8 stays Latin-1."""
+    """Of an answer that names no character set. It may hold ASCII alone then; what goes beyond is UTF-8 in practice,
+    and was read as Latin-1. What cannot be UTF-8 stays Latin-1."""
     if element.VR not in _WRITTEN or element.VM != 1:
         return
     with contextlib.suppress(UnicodeError):

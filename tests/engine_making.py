@@ -41,6 +41,15 @@ def make_version(parent: Path, version: str, odd: str = "", name: str = NAME) ->
     return read_engine(home)
 
 
+def make_judged(parent: Path, version: str) -> Engine:
+    """The hand-built engine as one that a judge found safe: for trying the path, as all of it."""
+    made = make_version(parent, version)
+    with (made.folder / "manifest.toml").open("a") as manifest:
+        manifest.write(f'\n[judged]\nsha256 = "{made.manifest.sha256}"\njudge = "a test"\nfull = true\n')
+        manifest.write("[judged.gates]\nno_ghost = true\n")
+    return read_engine(made.folder)
+
+
 def make_unsafe(parent: Path) -> Engine:
     """The hand-built engine as one that a judge found wanting."""
     made = make_version(parent, "3")

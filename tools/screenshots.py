@@ -24,7 +24,8 @@ import cv2
 
 from tests.archives import free_port, until
 from tests.system.browser import Keys, Page, chromium
-from tests.system.console_scene import Scene, configured, console_of, started
+from tests.system.console_scene import Console, Scene, configured, console_of, started
+from tests.system.console_stage import add_user
 
 SIZES = ("800x480", "1280x800", "1920x1080")
 LARGEST_KB = 300
@@ -64,6 +65,13 @@ class Studio:
 def live(studio: Studio) -> None:
     studio.live()
     studio.shoot("live")
+
+
+def live_original(studio: Studio) -> None:
+    studio.live()
+    studio.page.press("Original")
+    studio.page.find('.strip[data-kind="original"]')
+    studio.shoot("live-original")
 
 
 def live_split(studio: Studio) -> None:
@@ -143,6 +151,11 @@ def captures(studio: Studio) -> None:
     studio.page.find(".player img")
     studio.page.find(".way li")
     studio.shoot("capture")
+    studio.see("captures")
+    studio.page.find(".captured", "clip").find_element("css selector", "img").click()
+    studio.page.press("Original", ".player")
+    studio.page.find('.player img[data-role="original"]')
+    studio.shoot("capture-clip")
 
 
 def view(name: str, shown: str) -> Callable[[Studio], None]:
@@ -155,6 +168,29 @@ def view(name: str, shown: str) -> Callable[[Studio], None]:
     return shoot
 
 
+def login(studio: Studio) -> None:
+    """From a second console on the same daemon: one where everybody has to log in."""
+    home, port = studio.scene.home / "guarded", free_port()
+    home.mkdir()
+    before, _, after = (studio.scene.home / "limpid.toml").read_text().partition("[console]")
+    rest = after[after.index("[sockets]") :]
+    (home / "limpid.toml").write_text(f'{before}[console]\nport = {port}\nfolder = "{home}/console"\n{rest}')
+    add_user(home, "vera", "view", "correct horse battery")
+    console = Console(home, port)
+    with started(home, "console"):
+        until(console.is_up, "the console with users")
+        page = studio.page
+        studio.page = Page(page.driver, console.url)
+        studio.page.open("live")
+        studio.page.type('input[name="user"]', "vera")
+        studio.page.type('input[name="password"]', "not this one")
+        studio.page.press("Log in")
+        studio.page.find(".wrong", "wrong")
+        studio.shoot("login")
+        studio.page.complaints()  # that of the refused log-in is the point
+        studio.page = page
+
+
 def settings_wrong(studio: Studio) -> None:
     studio.see("settings")
     studio.page.find(".tree .card")
@@ -164,10 +200,11 @@ def settings_wrong(studio: Studio) -> None:
 
 
 SHOTS: dict[str, Callable[[Studio], None]] = {
-    "live": live, "live-split": live_split, "live-changes": live_changes, "live-frozen": live_frozen,
-    "live-captured": live_captured, "live-more": live_more, "exam": exam, "captures": captures,
+    "live": live, "live-original": live_original, "live-split": live_split,
+    "live-changes": live_changes, "live-frozen": live_frozen, "live-captured": live_captured, "live-more": live_more, "exam": exam, "captures": captures,
     "engines": view("engines", "article"), "health": view("health", ".bars"), "audit": view("audit", "td.mono"),
-    "settings": view("settings", ".tree .card"), "settings-wrong": settings_wrong, "live-not-live": not_live,
+    "settings": view("settings", ".tree .card"), "settings-wrong": settings_wrong, "login": login,
+    "live-not-live": not_live,
 }  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService, Keys
 from selenium.webdriver.common.by import By
@@ -101,6 +103,13 @@ class Page:
     def picture(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         assert self.driver.save_screenshot(str(file))
+
+    def light(self, selector: str) -> float:
+        """The mean grey level of the middle of an element, as it is seen."""
+        seen = cv2.imdecode(np.frombuffer(self.find(selector).screenshot_as_png, np.uint8), cv2.IMREAD_GRAYSCALE)
+        assert seen is not None
+        high, wide = seen.shape
+        return float(seen[high // 3 : high * 2 // 3, wide // 3 : wide * 2 // 3].mean())
 
     # ------------------------------------------------ fingers
 

@@ -139,6 +139,23 @@ def test_the_change_map_lies_over_the_same_frame(stage: Stage) -> None:
     stage.page.until(lambda: stage.page.run(colours) == 0, "no colours any more")
 
 
+def test_brightness_and_contrast_are_seen_and_told_and_leave_the_picture_as_it_came(stage: Stage) -> None:
+    stage.live()
+    stage.freeze()
+    before, levels = stage.page.light(".glass canvas"), stage.levels(200, 150, 40, 8)
+    stage.page.press("More…")
+    for _ in range(4):
+        stage.page.find('dialog input[name="brightness"]').send_keys(Keys.ARROW_RIGHT)
+    stage.page.press("Close", "dialog")
+    stage.page.find(".plates", "Brightness +40 %, contrast 100 %")
+    stage.page.until(lambda: stage.page.light(".glass canvas") > before + 20, "a brighter picture")
+    assert stage.levels(200, 150, 40, 8) == levels, "what is drawn is what came"
+    stage.page.key("0")
+    stage.page.until(lambda: abs(stage.page.light(".glass canvas") - before) < 2, "as it came")
+    assert not stage.page.is_there(".plates p")
+    stage.page.press("Live")
+
+
 def test_the_strength_is_changed_and_told(stage: Stage) -> None:
     stage.live()
     stage.page.press("Less")
@@ -236,6 +253,17 @@ def test_a_still_is_stored_and_arrives_in_the_archive(stage: Stage, archive: tup
     for role in ("original", "enhanced"):
         stage.page.find(f'.way li.good[data-role="{role}"]', "The archive has it safe")
     assert len(set(archive[0].instances()) - before) == 2
+
+
+def test_a_still_while_frozen_is_the_very_frame_on_the_screen(stage: Stage) -> None:
+    stage.live()
+    frozen = stage.freeze()
+    stage.page.press("Still")
+    stage.page.find(".notice", "Stored: the picture")
+    assert stage.scene.daemon is not None
+    stored = [event for event in stage.scene.daemon.events() if event["event"] == "capture.stored"][-1]
+    assert stored["first_seq"] == stored["last_seq"] == frozen.seq
+    stage.page.press("Live")
 
 
 def test_the_last_seconds_are_played_as_original_and_as_enhanced(stage: Stage) -> None:

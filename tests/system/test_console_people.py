@@ -199,6 +199,17 @@ def test_what_cannot_be_read_touched_or_named_is_found(stage: Stage) -> None:
     assert set(faults(stage.page)) == {"contrast", "touch", "name", "crowded", "cut"}
 
 
+def test_what_a_finger_has_just_pressed_can_still_be_read(stage: Stage) -> None:
+    """On a touch screen it looks touched until something else is."""
+    for view, names in {"exam": ("Type in", "Emergency", "Worklist"), "live": ("Split", "Changes", "Original")}.items():
+        stage.page.open(view)
+        stage.page.find(VIEWS[view])
+        for name in names:
+            stage.page.press(name)
+            stage.page.find(':is([aria-selected="true"], [aria-pressed="true"]):hover', name)
+            assert "contrast" not in faults(stage.page), name
+
+
 def test_everything_is_reached_by_the_keyboard_and_the_focus_is_seen(stage: Stage) -> None:
     stage.live()
     stage.page.until(lambda: stage.page.find(".strength input").is_enabled(), "the strength can be set")

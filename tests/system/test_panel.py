@@ -178,6 +178,10 @@ def test_frozen_the_pixels_on_the_glass_are_the_daemons_of_that_very_frame(work:
             wait_until(lambda: daemon.status()["streams"]["test"]["frozen"], "frozen in the daemon as well", daemon)
             last = newest(viewer)
             assert last.treatment is Treatment.ENHANCED
+            told = len(stored(daemon))
+            glass.key("c")
+            wait_until(lambda: len(stored(daemon)) > told, "a still of it", daemon)
+            assert stored(daemon)[-1]["first_seq"] == last.seq
             wait_until(lambda: np.array_equal(middle(glass), scaled(last.pixels)), "the enhanced picture")
             glass.key("e")
             sees(shown, AMBER, BLUE, gone=(GREEN,))
@@ -266,6 +270,10 @@ def frames(daemon: Daemon) -> dict[str, Any]:
     return daemon.status()["streams"]["test"]["frames"]
 
 
+def stored(daemon: Daemon) -> list[dict[str, Any]]:
+    return [event for event in daemon.events() if event["event"] == "capture.stored"]
+
+
 def drained(viewer: Viewer) -> list[int]:
     seen: list[int] = []
     while (report := viewer.next(0.0)) is not None:
@@ -314,8 +322,10 @@ def says_rec(look: np.ndarray) -> bool:
 def test_captures_are_stored_and_acknowledged_on_the_glass(work: Work) -> None:
     daemon, _, glass = work
 
+    before = len(stored(daemon))
+
     def kinds() -> list[str]:
-        return sorted(event["kind"] for event in daemon.events() if event["event"] == "capture.stored")
+        return sorted(event["kind"] for event in stored(daemon)[before:])
 
     with shown_by(daemon, glass) as shown:
         glass.touch(760, 102)  # Still

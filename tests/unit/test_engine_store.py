@@ -153,10 +153,13 @@ def test_the_way_back_is_the_way_that_was_gone(store: EngineStore, tmp_path: Pat
     assert active(store) == "3"
     store.activate(NAME, homes["4"])  # what was gone back from is no way back any more
     store.roll_back(NAME, "still worse")
+    assert not store.goes_back_to_shipped(NAME)
     store.roll_back(NAME, "and this one")
     assert active(store) == "2"
+    assert store.goes_back_to_shipped(NAME)
     assert store.roll_back(NAME, "as it came") is None
     assert active(store) == "shipped"
+    assert not store.goes_back_to_shipped(NAME)
     with pytest.raises(ConfigError, match="nothing to go back from"):
         store.roll_back(NAME, "again")
     assert [v.number for v in store.versions(NAME)] == ["2", "3", "4"]

@@ -6,6 +6,7 @@ import { Freezing } from "../../../../edge/console/page/js/live/freezing.js";
 import { History } from "../../../../edge/console/page/js/live/history.js";
 import { Liveness, mayStand, SILENT_AFTER_MS } from "../../../../edge/console/page/js/live/liveness.js";
 import { tint } from "../../../../edge/console/page/js/live/tint.js";
+import { transfer } from "../../../../edge/console/page/js/live/tone.js";
 
 const picture = (seq, takenMs = seq * 33, bytes = 100) => ({ header: { seq, session: "1" }, takenMs, bytes });
 const seqs = (held) => held.pictures.map(({ header }) => header.seq);
@@ -187,4 +188,16 @@ test("the change map is orange where brighter and blue where darker, as the pane
   assert.equal(brighter[3], 180);
   assert.equal(darker[3], 180);
   assert.ok(brighter[0] > brighter[2] && darker[2] > darker[0]);
+});
+
+test("brightness and contrast are the panel's: the middle moves by half of the brightness, the contrast turns around it", () => {
+  const level = (brightness, contrast, at) => {
+    const { slope, intercept } = transfer(brightness, contrast);
+    return slope * at + intercept;
+  };
+  assert.equal(level(0, 100, 0.3), 0.3);
+  assert.equal(level(0, 200, 0.5), 0.5);
+  assert.equal(level(0, 200, 0.75), 1);
+  assert.ok(Math.abs(level(20, 100, 0.5) - 0.6) < 1e-9);
+  assert.ok(Math.abs(level(20, 200, 0.4) - 0.5) < 1e-9);
 });

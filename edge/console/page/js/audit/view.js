@@ -23,7 +23,7 @@ class AuditView {
     host.append(el("div", { class: "page" },
       el("div", { class: "row spread" }, el("h1", {}, say("audit.title")), button(say("audit.verify"), () => void this.verify(), { kind: "first" })),
       this.verdict, field(say("audit.filter"), this.filter),
-      el("div", { class: "scrolls" }, el("table", {}, el("thead", {}, el("tr", {}, head)), this.rows)), this.more));
+      el("div", { class: "scrolls" }, el("table", { class: "audit" }, el("thead", {}, el("tr", {}, head)), this.rows)), this.more));
   }
 
   async load(more = false) {
@@ -56,7 +56,8 @@ class AuditView {
 const keyOf = (entry) => `${entry.log} ${entry.n}`;
 
 function row(entry) {
-  const facts = Object.entries(entry.facts ?? {}).map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`);
+  const told = Object.entries(entry.facts ?? {}).filter(([, value]) => !(value === "" || value === null || value?.length === 0));
+  const facts = told.map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`);
   return el("tr", {}, el("td", { class: "figure" }, dayAndTime(entry.when)), el("td", {}, entry.who), el("td", {}, sayCode("did", entry.did)),
     el("td", { class: "mono" }, entry.to), el("td", { class: "dim" }, facts.join("; ")));
 }

@@ -84,6 +84,8 @@ export class Player {
     if (picture && this.image.src !== picture.src) this.image.src = picture.src;
     this.image.dataset.frame = frame;
     this.image.dataset.role = role;
+    this.label.className = `tag ${role === "enhanced" ? "good" : "warn"}`; // with the picture, not before it
+    put(this.label, say(`badge.${role}`));
     this.slider.value = String(frame);
     put(this.place, say("player.place", { frame: frame + 1, frames: this.frames }));
   }
@@ -109,8 +111,6 @@ export class Player {
 
   showButtons() {
     for (const one of this.roles) one.setAttribute("aria-pressed", String(one.dataset.role === this.role));
-    this.label.className = `tag ${this.role === "enhanced" ? "good" : "warn"}`;
-    put(this.label, say(`badge.${this.role}`));
     const playing = Boolean(this.timer);
     fill(this.playing, [icon(playing ? "freeze" : "live"), el("span", {}, say(playing ? "player.pause" : "player.play"))]);
   }

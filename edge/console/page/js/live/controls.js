@@ -102,6 +102,11 @@ export class Controls {
     b: () => this.capture.burst.click(),
     "+": () => this.strength.step(10),
     "-": () => this.strength.step(-10),
+    arrowup: () => this.view.tone.brighten(1),
+    arrowdown: () => this.view.tone.brighten(-1),
+    pageup: () => this.view.tone.sharpen(1),
+    pagedown: () => this.view.tone.sharpen(-1),
+    0: () => this.view.tone.reset(),
     arrowleft: () => this.view.cine.step(-1),
     arrowright: () => this.view.cine.step(1),
   };

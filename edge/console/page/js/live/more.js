@@ -1,9 +1,10 @@
 // What is needed now and then: the stream, what the device's own display shows, the engine, the levels of deep pictures.
 import { get, post } from "../api.js";
-import { choice, el, field } from "../parts/dom.js";
+import { button, choice, el, field } from "../parts/dom.js";
 import { say } from "../parts/say.js";
 import { attempt, sheet } from "../parts/tell.js";
 import { may } from "../session.js";
+import { RANGES } from "./tone.js";
 
 export class More {
   constructor(view) {
@@ -19,7 +20,7 @@ export class More {
   }
 
   open() {
-    const dialog = sheet(say("more.title"), this.streamField(), this.displayField(), this.levels(),
+    const dialog = sheet(say("more.title"), this.streamField(), this.displayField(), this.levels(), this.tone(),
       el("p", { class: "dim small" }, say("more.keys")));
     void this.engineField(dialog);
   }
@@ -50,6 +51,20 @@ export class More {
 
   async set(wish) {
     await attempt(() => post("picture", { stream: this.view.stream, ...wish }));
+  }
+
+  /** Of pictures with 256 levels; deeper ones have levels to choose. */
+  tone() {
+    const { tone, header } = this.view;
+    if (!header || header.source.bits > 8) return null;
+    const range = (name) => el("input", { type: "range", name, min: String(RANGES[name][0]), max: String(RANGES[name][1]), step: "10", value: String(tone[name]),
+      oninput: (event) => tone.set({ [name]: Number(event.target.value) }) });
+    const [brightness, contrast] = [range("brightness"), range("contrast")];
+    const reset = button(say("more.reset"), () => {
+      tone.reset();
+      [brightness.value, contrast.value] = [String(tone.brightness), String(tone.contrast)];
+    });
+    return [field(say("more.brightness"), brightness), field(say("more.contrast"), contrast), reset];
   }
 
   levels() {

@@ -2,15 +2,19 @@
 import { Tint } from "./tint.js";
 
 export class Screen {
-  constructor(canvas) {
+  /** `drawn` is called after each drawing: what is said about the picture is about what stands there, not what is to come. */
+  constructor(canvas, drawn = () => {}) {
     this.canvas = canvas;
+    this.whenDrawn = drawn;
     this.context = canvas.getContext("2d", { alpha: false });
     this.looked = "picture"; // | "original" | "split"
     this.withChange = false;
     this.divider = 0.5;
     this.bitmaps = null; // {message, picture, original, change}
+    this.stands = null; // {message, looked}: what is on the canvas
     this.waiting = null;
     this.busy = false;
+    this.forgotten = 0;
     this.drawn = 0;
   }
 
@@ -18,6 +22,14 @@ export class Screen {
   show(message) {
     this.waiting = message;
     if (!this.busy) void this.work();
+  }
+
+  /** Nothing of before is drawn any more, not even what is being decoded: another stream is looked at. */
+  forget() {
+    if (this.bitmaps) release(this.bitmaps);
+    this.waiting = this.bitmaps = this.stands = null;
+    this.forgotten += 1;
+    this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
   }
 
   look(changes) {
@@ -39,18 +51,20 @@ export class Screen {
   async work() {
     this.busy = true;
     while (this.waiting) {
-      const message = this.waiting;
-      try {
-        const fresh = await decode(message, this.needed(message), this.bitmaps);
-        if (this.bitmaps && this.bitmaps.message !== message) release(this.bitmaps);
-        this.bitmaps = fresh;
-        this.draw();
-      } catch {
-        // An image that cannot be decoded is not shown: what stands grows old, and says so.
-      }
+      const { waiting: message, forgotten } = this;
+      // One that cannot be decoded is not shown: what stands grows old, and says so.
+      const fresh = await decode(message, this.needed(message), this.bitmaps).catch(() => null);
+      if (fresh && forgotten === this.forgotten) this.take(fresh);
+      else if (fresh) release(fresh);
       if (this.waiting === message) this.waiting = null;
     }
     this.busy = false;
+  }
+
+  take(fresh) {
+    if (this.bitmaps && this.bitmaps.message !== fresh.message) release(this.bitmaps);
+    this.bitmaps = fresh;
+    this.draw();
   }
 
   draw() {
@@ -90,7 +104,8 @@ export class Screen {
   }
 
   /** For whoever looks from outside: which frame stands here, and how it is looked at. */
-  note({ header }) {
+  note(message) {
+    const { header } = message;
     this.drawn += 1;
     const facts = this.canvas.dataset;
     facts.seq = header.seq;
@@ -98,6 +113,8 @@ export class Screen {
     facts.looked = this.looked;
     facts.change = String(this.withChange && Boolean(this.bitmaps.change));
     facts.drawn = this.drawn;
+    this.stands = { message, looked: this.looked };
+    this.whenDrawn();
   }
 }
 

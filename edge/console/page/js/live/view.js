@@ -13,6 +13,7 @@ import { mayStand } from "./liveness.js";
 import { ageMs } from "./message.js";
 import { Pictures } from "./pictures.js";
 import { Screen } from "./screen.js";
+import { Tone } from "./tone.js";
 
 export function open(host, [asked]) {
   const view = new LiveView(host, asked ?? "");
@@ -27,7 +28,8 @@ class LiveView {
     this.freezing = new Freezing(new History());
     this.looked = "picture";
     this.build(host);
-    this.screen = new Screen(this.canvas);
+    this.screen = new Screen(this.canvas, () => this.drawn());
+    this.tone = new Tone(this.canvas, () => this.showBadge());
     this.divider = new Divider(this.glass, this.canvas, (divider) => this.screen?.look({ divider }));
     this.controls = new Controls(this);
     host.replaceChildren(el("div", { class: "live-view" }, this.stage, this.controls.node));
@@ -50,8 +52,9 @@ class LiveView {
       el("div", { class: "badge", role: "status" }, this.title, this.detail), this.recording, this.frozen, this.age);
     this.canvas = el("canvas", { width: 640, height: 480, role: "img", "aria-label": say("live.picture") });
     this.stopped = el("div", { class: "not-live", role: "alert", hidden: true });
-    this.legend = el("p", { class: "map-legend", hidden: true });
-    this.glass = el("div", { class: "glass" }, this.canvas, this.legend, this.stopped);
+    this.legend = el("p", { hidden: true });
+    this.toned = el("p", { hidden: true });
+    this.glass = el("div", { class: "glass" }, this.canvas, el("div", { class: "plates" }, this.toned, this.legend), this.stopped);
     this.cine = new Cine((held) => this.scrolled(held));
     this.stage = el("section", { class: "stage", "aria-label": say("nav.live") }, this.strip, this.glass, this.cine.node);
   }
@@ -69,7 +72,9 @@ class LiveView {
     this.pictures?.end();
     this.stream = this.wanted = stream;
     this.freezing = new Freezing(new History());
-    this.header = null;
+    this.header = this.shown = null;
+    this.screen.forget();
+    this.tone.reset();
     this.cine.hold(null);
     this.pictures = new Pictures(stream, { picture: (message) => this.picture(message), state: () => this.showState() });
     this.ask();
@@ -88,9 +93,14 @@ class LiveView {
   }
 
   display(message) {
-    this.header = message.header;
-    this.shown = message;
     this.screen.show(message);
+  }
+
+  /** The picture has changed: from here on everything is said of this one. */
+  drawn() {
+    this.shown = this.screen.stands.message;
+    this.header = this.shown.header;
+    this.showBadge();
   }
 
   scrolled(held) {
@@ -133,12 +143,13 @@ class LiveView {
 
   tick() {
     if (!this.shown || this.freezing.isFrozen) put(this.age, "");
-    else put(this.age, milliseconds(ageMs(this.currentHeader(), this.pictures.arrivedMs, performance.now())));
+    else put(this.age, milliseconds(this.ageNow(performance.now())));
   }
 
-  /** Of what stands: a notice renews its age, but never what it is. */
-  currentHeader() {
-    return { ...this.shown.header, age_ms: this.pictures.header.age_ms, drain_ms: this.pictures.header.drain_ms };
+  /** Of what stands: a notice about it renews its age; one that is newer and cannot be drawn does not. */
+  ageNow(now) {
+    const { header, arrivedMs } = this.pictures;
+    return header?.seq === this.header.seq ? ageMs(header, arrivedMs, now) : now - this.shown.takenMs;
   }
 
   showState() {
@@ -153,12 +164,15 @@ class LiveView {
   }
 
   showBadge() {
-    const told = badge(this.header, this.looked);
+    const told = badge(this.header, this.screen.stands?.looked ?? this.looked);
     this.strip.dataset.kind = told.kind;
     put(this.title, told.title);
     put(this.detail, told.detail);
     this.frozen.hidden = !this.freezing.isFrozen;
     put(this.frozen, say(this.freezing.localOnly ? "live.frozen-here" : "live.frozen"));
+    const { tone } = this;
+    this.toned.hidden = tone.isPlain;
+    put(this.toned, say("live.tone", { brightness: signed(tone.brightness), contrast: tone.contrast }));
     this.legend.hidden = !this.screen.withChange;
     put(this.legend, say(this.header?.treatment === "enhanced" ? "live.changes" : "live.no-changes"));
   }
@@ -191,3 +205,5 @@ class LiveView {
     this.pictures?.end();
   }
 }
+
+const signed = (number) => (number > 0 ? `+${number}` : String(number).replace("-", "\u2212"));
