@@ -184,6 +184,29 @@ class Preset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     strength_percent: Percent | None = None
 
 
+Degrees = Annotated[float, msgspec.Meta(ge=0, le=60)]
+
+
+class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[health]: how often the machine's sensors are read, and when they count as lost."""
+
+    every_s: Annotated[float, msgspec.Meta(ge=0.1, le=60)] = 2.0
+    lost_after_s: Annotated[float, msgspec.Meta(ge=1, le=600)] = 15.0
+
+
+class Heat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[heat]: how far from throttling the enhancement is held back. Degrees Celsius below where the chip throttles."""
+
+    enabled: bool = True
+    zones: tuple[str, ...] = ()  # which temperatures count, * for any letters; empty: the processors'
+    throttles_at: Annotated[float, msgspec.Meta(ge=0, le=130)] = 0.0  # 0: as each zone says, 95 where it says nothing
+    warm_below: Degrees = 12.0  # one rung lower
+    hot_below: Degrees = 6.0  # classical
+    critical_below: Degrees = 1.0  # the original
+    recover: Annotated[float, msgspec.Meta(ge=1, le=30)] = 4.0  # so much cooler than a limit before it is left
+    hold_s: Annotated[float, msgspec.Meta(ge=60, le=960)] = 60.0  # cool for so long before a step up
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     live: Live = Live()
     engines: Engines = Engines()
@@ -194,6 +217,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mpps: Mpps = Mpps()
     console: Console = Console()
     panel: Panel = Panel()
+    health: Health = Health()
+    heat: Heat = Heat()
+    sensors: dict[str, dict[str, Any]] = {}  # at most one kind; empty: what fits this machine
     preset: tuple[Preset, ...] = ()  # in order; the first that fits is taken
     outbox: dict[str, Any] = {}  # the outbox's own settings
     destination: dict[str, dict[str, Any]] = {}  # name -> rules and one kind's options
@@ -261,6 +287,10 @@ def _check_together(config: Config) -> None:
         raise ConfigError("[live] max_age_ms is shorter than deadline_ms: every late frame would be dropped")
     if len(config.source) != 1:
         raise ConfigError(f"[source] needs exactly one kind, has {len(config.source)}")
+    if len(config.sensors) > 1:
+        raise ConfigError(f"[sensors] takes one kind, has {len(config.sensors)}")
+    if not config.heat.warm_below > config.heat.hot_below > config.heat.critical_below:
+        raise ConfigError("[heat] warm_below must be more than hot_below, and that more than critical_below")
     _check_presets(config.preset)
     _check_barcode(config.capture.barcode)
     addresses = [config.sockets.pictures, config.sockets.control, config.sockets.events]

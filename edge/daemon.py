@@ -9,6 +9,7 @@ engines    steward.Steward.run        the catalogue, engines on trial, the way b
 capture    capture.Shutter.run        exams, clips being recorded, putting into the outbox
 hatch      hatch.Hatch.run            the darkroom, a child process that compresses and corrects what is stored
 control    control.ControlSocket.run  the control socket; writes wishes, hands captures and exams on
+health     checkup.Checkup.run        what heat allows; the sensors are read on a thread beside it, sensors
 events     health.Events              the log and the event socket
 watchdog   health.Watchdog            ends the process when live or an engine hangs
 """
@@ -38,6 +39,7 @@ from edge import __version__
 from edge.backends import Backend, open_backend
 from edge.capture import Pictures, Shutter, recorder_of
 from edge.catalog import Catalog, open_catalog, shipped_folder
+from edge.checkup import Checkup
 from edge.clock import SECOND, MonotonicClock
 from edge.config import Config, Engines, Preset
 from edge.control import ControlSocket, Desk, EventSocket
@@ -56,6 +58,7 @@ from edge.outbox import Outbox, utc_now
 from edge.pipeline import Live
 from edge.places import places_of
 from edge.reception import Reception
+from edge.sensors import Place, open_sensors
 from edge.shared import Shared
 from edge.sources import open_prompt
 from edge.steps import StepQueue
@@ -89,6 +92,7 @@ class Parts:
     live: Live
     captures: Captures
     control: ControlSocket
+    checkup: Checkup
     watchdog: Watchdog
 
 
@@ -115,6 +119,7 @@ def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int]
             vital("hatch", parts.captures.hatch.run, stop, crashed),
             vital("capture", parts.captures.shutter.run, stop, crashed),
             vital("control", parts.control.run, stop, crashed),
+            vital("health", parts.checkup.run, stop, crashed),
             vital("live", parts.live.run, stop, crashed),
         ]
         for thread in threads:
@@ -162,19 +167,24 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
     survey = Survey(catalog, config.engines, events, backend, steward.hear)
     survey.load_backends()
     recorder = recorder_of(config.capture)
-    live = Live(shared, intake, displays, lambda look: survey.inbox.put(look.frame.stream, look), recorder.hear)
+    checkup = Checkup(config, open_sensors(config.sensors, Place(clock, places_of(config).outbox)), clock, events)
+    live = Live(
+        shared, intake, displays, lambda look: survey.inbox.put(look.frame.stream, look), recorder.hear,
+        lambda: checkup.step,
+    )  # fmt: skip
     down.callback(live.close)
     captures = build_captures(shared, catalog, Pictures(live.recent.snapshot, live.newest, recorder))
     down.callback(captures.outbox.close)
     desk = Desk(
         shared.wishes, catalog,
-        lambda: {**status(shared, intake, live), "recording": recorder.streams(), **steward.facts()},
+        lambda: {**status(shared, intake, live), "recording": recorder.streams(), **steward.facts(),
+                 "health": checkup.as_dict()},
         captures.shutter.ask, captures.reception.ask, steward.ask,
     )  # fmt: skip
     control = ControlSocket(config.sockets.control, desk, context)
     watchdog = Watchdog(shared.vitals, int(live_settings.watchdog_s * SECOND), events)
     down.callback(watchdog.close)
-    return Parts(shared, intake, survey, steward, live, captures, control, watchdog)
+    return Parts(shared, intake, survey, steward, live, captures, control, checkup, watchdog)
 
 
 def build_captures(shared: Shared, catalog: Catalog, pictures: Pictures) -> Captures:

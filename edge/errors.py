@@ -8,6 +8,7 @@ LimpidError
 ├── EngineFault        the pipeline: this frame's result is unusable; the original is shown
 ├── SourceUnavailable  the integrator: the frames cannot be reached now; wait and try again
 ├── ScreenUnavailable  the technician: no screen can be opened now (cable, rights); tried again
+├── SensorsLost        nobody yet: no temperature can be read now; what heat allows stays as it is, asked again
 ├── CaptureRefused     the clinician: it was not stored, and is told so at once, with the reason
 ├── OutboxFault        the operator: a stored object is not what was written; it is set aside, the queue goes on
 ├── SinkUnavailable    nobody yet: the archive cannot be reached, or does not answer; the object is sent again
@@ -57,6 +58,10 @@ class SourceUnavailable(LimpidError):  # noqa: N818
 
 class ScreenUnavailable(LimpidError):  # noqa: N818
     """No screen can be opened: none is connected, or it may not be used. Worth trying again."""
+
+
+class SensorsLost(LimpidError):  # noqa: N818
+    """No sensor can be read: the health of the machine is not known until one can."""
 
 
 class CaptureRefused(LimpidError):  # noqa: N818

@@ -9,6 +9,8 @@ The rules, in the order in which they bind:
 4. From below, rungs are *measured*, not guessed: a probe computes a frame behind the picture. Two probes in a row that
    fit lift the picture to that rung. So a rung is only ever shown after it has been seen to hold the deadline.
 5. A rung that fell must show more good probes than the others, and still more if it fell soon after a lift.
+6. Heat sets a ceiling (`limit`): what is above it is left within a second, and neither shown nor measured. When the
+   ceiling rises the rungs below it come back as from any fall: measured first.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from dataclasses import dataclass
 
 from edge.clock import MS, SECOND, Deadline
 from edge.frame import Why
+from edge.heat import Step
 
 FASTEST_PERIOD = SECOND // 60  # beyond the glass: frames faster than this are not all shown, newest wins
 SLOWEST_PERIOD = SECOND
@@ -123,6 +126,8 @@ class Governor:
         self.max_age_ns = max_age_ns
         self._ladder = tuple(ladder)  # best first; the original is below the last
         self._rungs: dict[str, _Rung] = {}
+        self._heat = Step.NORMAL
+        self._lowered = 1  # where the ladder begins while it is warm
         self._misses: deque[int] = deque()
         self._misses_in_a_row = 0
         self._changed_ns: int | None = None
@@ -151,6 +156,8 @@ class Governor:
             self.settled = fitting[0] if fitting else None
             if not self._rungs:
                 self.why_original = Why.NO_ENGINE
+            elif not self._available():
+                self.why_original = Why.HOT
             else:
                 self.why_original = Why.OVERLOAD if self.settled is None else Why.NOT_ORIGINAL
 
@@ -163,7 +170,36 @@ class Governor:
         self._misses_in_a_row = 0
 
     def _available(self) -> list[str]:
-        return [name for name in self._ladder if name in self._rungs]
+        return [name for name in self._ladder[self._ceiling() :] if name in self._rungs]
+
+    # ------------------------------------------------ heat
+
+    def limit(self, step: Step, now_ns: int) -> None:
+        """What heat allows, before each frame. Nothing of it makes the treatment change faster than rule 2."""
+        if step is not self._heat:
+            self._begin(step)
+        if self.settled is None:
+            if self._rungs and not self._available():
+                self.why_original = Why.HOT
+        elif self._ladder.index(self.settled) < self._ceiling() and self._may_change(now_ns):
+            fitting = self._fitting(self._available())
+            why = Why.NOT_ORIGINAL if fitting else Why.OVERLOAD if self._available() else Why.HOT
+            self._settle(fitting[0] if fitting else None, why, now_ns)
+
+    def _begin(self, step: Step) -> None:
+        if self._heat is Step.NORMAL:  # one rung below what was in force when it got warm
+            best = self.settled or next(iter(self._available()), None)
+            self._lowered = 1 + (self._ladder.index(best) if best else 0)
+        self._heat = step
+        for each in self._rungs.values():
+            each.good_probes = 0
+
+    def _ceiling(self) -> int:
+        """Where in the ladder it begins for now; without classical in it, hot leaves the original alone."""
+        classical = self._ladder.index("classical") if "classical" in self._ladder else len(self._ladder)
+        if self._heat is Step.WARM:
+            return min(self._lowered, classical)
+        return {Step.NORMAL: 0, Step.HOT: classical, Step.CRITICAL: len(self._ladder)}[self._heat]
 
     # ------------------------------------------------ before a frame
 
@@ -226,12 +262,14 @@ class Governor:
 
     def _step_down(self, now_ns: int) -> None:
         """Slower by and by: go one rung lower before frames are missed, without showing the original between."""
-        below = self._available()[self._available().index(self.settled or "") + 1 :]
+        lowest = self._ladder.index(self.settled or "")
+        for name in self._fitting([name for name in self._available() if self._ladder.index(name) > lowest])[:1]:
+            self._settle(name, Why.NOT_ORIGINAL, now_ns)
+
+    def _fitting(self, names: Sequence[str]) -> list[str]:
+        """Of these, what would hold the deadline on a machine that is as slow as it is now."""
         slowdown = self._slowdown()
-        for name in below:
-            if self._fits(int(self._rungs[name].cost_ns * slowdown)):
-                self._settle(name, Why.NOT_ORIGINAL, now_ns)
-                return
+        return [name for name in names if self._fits(int(self._rungs[name].cost_ns * slowdown))]
 
     def _settle(self, rung: str | None, why: Why, now_ns: int) -> None:
         self.settled, self.why_original, self._changed_ns = rung, why, now_ns
@@ -261,6 +299,8 @@ class Governor:
             return
         good = outcome is Outcome.ON_TIME and self._fits(cost_ns)
         known.good_probes = known.good_probes + 1 if good else 0
+        if not good and self.settled is None and self.why_original is Why.HOT:
+            self.why_original = Why.OVERLOAD  # cool enough again, but too slow
         self._lift(now_ns)
 
     def _lift(self, now_ns: int) -> None:
@@ -277,7 +317,9 @@ class Governor:
 
     def _above(self) -> list[str]:
         names = self._available()
-        return names if self.settled is None else names[: names.index(self.settled)]
+        if self.settled is None:
+            return names
+        return [name for name in names if self._ladder.index(name) < self._ladder.index(self.settled)]
 
     def _probe_interval(self, top: str) -> int:
         if self.settled is None:

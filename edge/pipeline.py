@@ -14,6 +14,7 @@ from edge.clock import MS, SECOND
 from edge.displays import Display
 from edge.frame import Frame, Pixels, Shown, Treatment, Why, original
 from edge.governor import Governor, Plan
+from edge.heat import Step
 from edge.intake import Intake
 from edge.lane import Lane
 from edge.shared import Shared
@@ -39,6 +40,7 @@ class Live:
         displays: Sequence[Display],
         ask_survey: Callable[[Look], None],
         hear: Callable[[Shown], None] = lambda _shown: None,
+        heat: Callable[[], Step] = lambda: Step.NORMAL,
     ) -> None:
         self._config = shared.config
         self._wishes = shared.wishes
@@ -49,6 +51,7 @@ class Live:
         self._displays = displays
         self._ask_survey = ask_survey
         self._hear = hear  # every picture that was shown, as it is kept; must not wait
+        self._heat = heat  # what the health thread has decided; read once a frame
         self._told_ended = False
         self._chores: list[tuple[Lane, Shown]] = []
         self._collected_ns = shared.clock.now()
@@ -85,6 +88,7 @@ class Live:
             self._keep_told()
             return
         lane.heard_ns = now
+        lane.governor.limit(self._heat(), now)
         plan = lane.admit(frame, wish, now)
         shown = self._treat(lane, frame, plan, wish)
         self._show(lane, shown, wish)
@@ -118,6 +122,7 @@ class Live:
         flags = Flag.LIVE
         flags |= Flag.STAND_IN if shown.stand_in else Flag(0)
         flags |= Flag.ORIGINAL_VIEW if wish.original_view else Flag(0)
+        flags |= Flag.WARM if self._heat() is not Step.NORMAL else Flag(0)
         shown = _with_gap(shown, lane.last)
         started = self._clock.now()
         for display in self._displays:

@@ -32,4 +32,4 @@ def load(package: ModuleType, kind: str) -> ModuleType:
         raise ConfigError(f'"{kind}" needs the library {error.name}: {remedy}') from error
 
 
-_EXTRAS = {"pyigtl": "igtl", "pydicom": "dicom"}
+_EXTRAS = {"pyigtl": "igtl", "pydicom": "dicom", "jtop": "jetson"}

@@ -54,6 +54,7 @@ class Flag(enum.IntFlag):
     HAS_ORIGINAL = 8  # a part with the original pixels follows
     HAS_CHANGE = 16  # a part with the change map follows
     ORIGINAL_VIEW = 32  # the operator has switched the picture to the original
+    WARM = 64  # the device is warm: heat holds the enhancement back
 
 
 class Topic(str, enum.Enum):
