@@ -22,7 +22,7 @@ from edge.clock import SECOND
 
 SHORTEST_HOLD = 60 * SECOND
 LONGEST_HOLD = 16 * 60 * SECOND
-TRIAL = 10 * 60 * SECOND  # a step down within this after a step up: it was too soon
+TRIAL = 5 * 60 * SECOND  # a step down within this after a step up: it was too soon
 FORGIVEN = 30 * 60 * SECOND
 
 

@@ -1,7 +1,7 @@
 """The demo's archive: a small but real one. Takes C-STORE, answers C-ECHO, and reports what it holds when asked.
 
-A process of its own, `python -m edge.commands.demo_archive FOLDER REPORT_PORT`; its first line of output is the port it
-listens on. For the demo alone: it knows nobody, keeps plain files, and is reachable from this machine only.
+A process of its own, `python -m edge.commands.demo_archive FOLDER REPORT_PORT [PORT]`; its first line of output is the
+port it listens on. For the demo alone: it knows nobody, keeps plain files, and is reachable from this machine only.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Archive:
         self._entity.add_supported_context(Verification)
         self._entity.add_supported_context(StorageCommitmentPushModel)
 
-    def open(self) -> int:
-        """Listens from now on, on the port it answers with."""
+    def open(self, port: int = 0) -> int:
+        """Listens from now on, on the port it answers with; 0 is any that is free."""
         handlers: Any = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._asked)]
-        server = self._entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+        server = self._entity.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
         assert server is not None
         return int(server.server_address[1])
 
@@ -116,7 +116,7 @@ def main() -> None:
     folder, report_port = Path(sys.argv[1]), int(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
     archive = Archive(folder, report_port)
-    print(archive.open(), flush=True)
+    print(archive.open(int(sys.argv[3]) if len(sys.argv) > 3 else 0), flush=True)
     sys.stdin.read()  # until whoever started us is gone
     archive.close()
 
