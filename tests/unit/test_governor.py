@@ -7,6 +7,7 @@ import pytest
 from edge.clock import MS, SECOND
 from edge.frame import Why
 from edge.governor import Governor, Outcome, Rhythm
+from edge.heat import Step
 
 PERIOD = 33 * MS
 LADDER = ("large", "medium", "small", "classical")
@@ -151,3 +152,84 @@ def test_rhythm_is_the_median_within_what_a_display_can_show(fps: int) -> None:
     for k in range(20):
         rhythm.beat(k * SECOND // fps + (7 * MS if k == 11 else 0))
     assert rhythm.period_ns == pytest.approx(max(SECOND // fps, SECOND // 60), rel=0.01)
+
+
+# ------------------------------------------------ heat
+
+
+def test_warm_is_one_rung_lower_hot_is_classical_and_critical_the_original() -> None:
+    g = governor()
+    for n, (step, rung) in enumerate(
+        ((Step.WARM, "medium"), (Step.HOT, "classical"), (Step.CRITICAL, None)), start=1
+    ):  # fmt: skip
+        g.limit(step, n * 2 * SECOND)
+        assert g.settled == rung
+    assert g.admit(9 * SECOND, PERIOD, 9 * SECOND).why is Why.HOT
+
+
+def test_warm_counts_from_the_rung_that_was_in_force() -> None:
+    g = governor({**COSTS, "large": 40 * MS})
+    assert g.settled == "medium"
+    g.limit(Step.WARM, 2 * SECOND)
+    assert g.settled == "small"
+
+
+def test_above_the_ceiling_nothing_is_measured_and_nothing_lifted() -> None:
+    g = governor()
+    g.limit(Step.WARM, 2 * SECOND)
+    assert probe_until(g, 2 * SECOND, COSTS, 10) is None
+    g.limit(Step.CRITICAL, 20 * SECOND)
+    assert probe_until(g, 20 * SECOND, COSTS, 10) is None
+
+
+def test_once_cool_again_a_rung_comes_back_as_after_any_fall_measured_first() -> None:
+    g = governor()
+    g.limit(Step.CRITICAL, 2 * SECOND)
+    g.limit(Step.HOT, 90 * SECOND)
+    assert g.settled is None
+    assert probe_until(g, 90 * SECOND, COSTS, 5) is not None
+    assert g.settled == "classical"
+
+
+def test_cool_again_but_too_slow_is_overload_not_heat() -> None:
+    g = governor()
+    g.limit(Step.CRITICAL, 2 * SECOND)
+    g.limit(Step.NORMAL, 90 * SECOND)
+    assert probe_until(g, 90 * SECOND, dict.fromkeys(LADDER, 90 * MS), 3) is None
+    assert g.why_original is Why.OVERLOAD
+
+
+def test_heat_too_waits_for_the_second_between_two_changes() -> None:
+    g = governor()
+    fall(g, SECOND)
+    lifted = probe_until(g, SECOND, COSTS, 5)
+    assert lifted is not None
+    g.limit(Step.WARM, lifted + 100 * MS)
+    assert g.settled == "large"
+    g.limit(Step.WARM, lifted + SECOND + 100 * MS)
+    assert g.settled == "medium"
+
+
+def test_an_engine_that_opens_while_it_is_hot_opens_under_the_ceiling() -> None:
+    g = governor()
+    g.limit(Step.HOT, 2 * SECOND)
+    g.withdraw_all()
+    for rung, cost in COSTS.items():
+        g.offer(rung, cost)
+    g.open_done()
+    assert g.settled == "classical"
+    g.limit(Step.CRITICAL, 4 * SECOND)
+    g.withdraw_all()
+    g.offer("large", 9 * MS)
+    g.open_done()
+    assert (g.settled, g.why_original) == (None, Why.HOT)
+
+
+def test_without_classical_in_the_ladder_hot_leaves_the_original() -> None:
+    g = Governor(33 * MS, 100 * MS, ("large", "small"))
+    for rung in ("large", "small"):
+        g.offer(rung, COSTS[rung])
+    g.admit(0, PERIOD, 0)
+    g.open_done()
+    g.limit(Step.HOT, 2 * SECOND)
+    assert (g.settled, g.why_original) == (None, Why.HOT)

@@ -146,7 +146,7 @@ def test_whatever_the_readings_no_cycle_is_shorter_than_a_minute(seed: int) -> N
         (later, after),
     ) in itertools.pairwise(steps[1:]):
         before = dict(steps)[earlier]
-        if after < before or after is not Step.CRITICAL and earlier in ups:
+        if after < before or (after is not Step.CRITICAL and earlier in ups):
             assert later - earlier >= MINUTE, "up, or down after up, sooner than a minute"
 
 
@@ -238,7 +238,7 @@ def test_a_day_of_heat_never_oscillates_never_misses_the_deadline_and_ends_where
     assert {Step.WARM, Step.HOT} <= {step for _, step in day.changes}
     assert ups
     for (earlier, _), (later, after) in itertools.pairwise(day.changes):
-        if later in ups or earlier in ups and after is not Step.CRITICAL:
+        if later in ups or (earlier in ups and after is not Step.CRITICAL):
             assert later - earlier >= MINUTE
     assert all(later - earlier >= MINUTE for earlier, later in itertools.pairwise(ups))
     assert len(day.changes) < 150, "a change every ten minutes on average is start and stop"
