@@ -24,6 +24,7 @@ from edge.backends import Shape, open_backend
 from edge.catalog import SIZES, Manifest, open_catalog
 from edge.clock import MS, SECOND
 from edge.commands.config_check import check as check_config
+from edge.commands.doctor_health import condition
 from edge.config import Config
 from edge.errors import ConfigError, EngineRefused
 from edge.survey import usual_cost
@@ -73,10 +74,14 @@ def examine(path: Path | None) -> Iterator[Finding]:
         yield Finding("config", "failure", str(error), "correct the file; `limpid config check FILE` shows the same")
         config = configs.Config()
     checks: tuple[Callable[[Config], Iterator[Finding]], ...] = (
-        _processor, _memory, _libraries, _gpu, _engines, _ports, _disk, _clock,
+        _processor, _memory, _libraries, _gpu, _engines, _ports, _disk, _clock, _condition,
     )  # fmt: skip
     for check in checks:
         yield from check(config)
+
+
+def _condition(config: Config) -> Iterator[Finding]:
+    yield from (Finding(*each) for each in condition(config))
 
 
 def _processor(config: Config) -> Iterator[Finding]:

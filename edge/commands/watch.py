@@ -45,7 +45,7 @@ def _print(desk: Control, status: dict[str, Any], every: float, *, once: bool, a
 
 def table(status: dict[str, Any]) -> Table:
     title = f"limpid {status['version']}, {status['backend']}, {status['rss_mb']} MB"
-    caption = "latency in ms, received to published"
+    caption = f"latency in ms, received to published{heat(status)}"
     view = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, padding=0)
     for column in ("stream", "picture", "in", "enhanced", "original", "dropped", "p50", "p99", "max"):
         words = column in ("stream", "picture")
@@ -65,6 +65,19 @@ def table(status: dict[str, Any]) -> Table:
             *(f"{latency[point]:.2f}" if latency else "" for point in ("p50", "p99", "max")),
         )
     return view
+
+
+def heat(status: dict[str, Any]) -> str:
+    """Told where it holds something back, and where it is not known; an older daemon says nothing of it."""
+    told = status.get("health", {}).get("heat")
+    if told is None:
+        return ""
+    if not told["known"]:
+        held = "" if told["step"] == "normal" else f", {told['step']} when last read"
+        return f"\ntemperature not known ({told['trouble']}){held}"
+    mark = {"normal": "green", "warm": "yellow", "hot": "yellow", "critical": "red"}[told["step"]]
+    words = f"{told['zone']} {told['celsius']:g} °C, {told['margin']:g} until it throttles"
+    return f"\n[{mark}]{told['step']}[/]: {words}"
 
 
 def picture(facts: dict[str, Any]) -> str:

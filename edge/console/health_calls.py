@@ -32,6 +32,7 @@ def health_of(office: Office) -> dict[str, Any]:
     return {
         "streams": streams,
         "machine": machine_of(office),
+        "device": pulse.beat.status.get("health") if pulse.beat.answers else None,
         "links": _links(),
         "forward": _forward(office),
         "console": {

@@ -185,6 +185,7 @@ def _about(report: Report) -> dict[str, Any]:
         "treatment": report.treatment.name.lower(),
         "why": report.why.words if report.treatment is Treatment.ORIGINAL else "",
         "stand_in": bool(report.flags & Flag.STAND_IN), "original_view": bool(report.flags & Flag.ORIGINAL_VIEW),
+        "warm": bool(report.flags & Flag.WARM),
         "strength_percent": round(report.strength * 100),
         "engine": {
             "name": engine.name, "sha256": engine.sha256, "backend": engine.backend, "precision": engine.precision,

@@ -15,6 +15,7 @@ from edge.console.errors import Refusal
 from edge.console.health_calls import health_of
 from edge.console.office import Office, is_loopback
 from edge.console.status_calls import status_of
+from edge.heat import Step
 
 TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _UNSAFE = re.compile(r'[\\\n"]')
@@ -52,6 +53,7 @@ def _families(
     yield "limpid_daemon_up", "gauge", "Whether the daemon answers", [({}, status["daemon"]["answers"])]
     yield from _of_streams(status["streams"])
     yield from _of_machine(health["machine"])
+    yield from _of_device(health["device"] or {})
     yield from _of_outbox(status["outbox"], health["forward"])
     clients = office.gallery.viewers
     yield "limpid_console_viewers", "gauge", "Clients that watch a live picture", [({}, len(clients))]
@@ -93,6 +95,37 @@ def _of_machine(machine: dict[str, Any]) -> Iterator[tuple[str, str, str, list[S
     free: list[Sample] = [({"disk": one["name"]}, one["free_mb"] * 1e6) for one in machine["disks"]]
     yield "limpid_disk_free_bytes", "gauge", "Room for captures", free
     yield "limpid_memory_free_bytes", "gauge", "Memory to be had", [({}, machine["memory_mb"]["free"] * 1e6)]
+
+
+def _of_device(device: dict[str, Any]) -> Iterator[tuple[str, str, str, list[Sample]]]:
+    """What the daemon's own sensors say; what is not known is left out."""
+    if not device:
+        return
+    heat, clock = device["heat"], device.get("clock")
+    yield "limpid_heat_step", "gauge", "0 normal, 1 warm, 2 hot, 3 critical", [({}, Step[heat["step"].upper()])]
+    yield "limpid_heat_known", "gauge", "Whether a processor's temperature can be read", [({}, heat["known"])]
+    if heat["margin"] is not None:
+        margin: list[Sample] = [({"zone": heat["zone"]}, heat["margin"])]
+        yield "limpid_heat_margin_celsius", "gauge", "Degrees until the hottest chip throttles", margin
+    zones: list[Sample] = [({"zone": zone["name"]}, zone["celsius"]) for zone in device.get("zones", ())]
+    yield "limpid_zone_celsius", "gauge", "Temperatures as the daemon reads them", zones
+    if device.get("throttles") is not None:
+        yield "limpid_throttling", "gauge", "1 while the machine slows itself", [({}, device["throttles"])]
+    clocks: list[Sample] = [({"clock": name}, mhz * 1e6) for name, mhz in device.get("clocks_mhz", {}).items()]
+    yield "limpid_clock_hertz", "gauge", "Clocks of the processors", clocks
+    lives: list[Sample] = [
+        ({"disk": disk["name"]}, disk["used_life_percent"] / 100)
+        for disk in device.get("disks", ())
+        if disk["used_life_percent"] is not None
+    ]
+    yield "limpid_disk_life_used_ratio", "gauge", "Writes behind it, of those its maker promised", lives
+    if clock:
+        yield "limpid_wall_clock_synchronised", "gauge", "1 while disciplined", [({}, clock["synchronised"])]
+        if clock["error_ms"] is not None:
+            error: list[Sample] = [({}, clock["error_ms"] / 1000)]
+            yield "limpid_wall_clock_error_seconds", "gauge", "Estimated error", error
+    links: list[Sample] = [({"link": link["name"]}, link["up"]) for link in device.get("links", ())]
+    yield "limpid_link_up", "gauge", "Network links", links
 
 
 def _of_outbox(outbox: dict[str, Any] | None, forward: dict[str, Any]) -> Iterator[tuple[str, str, str, list[Sample]]]:

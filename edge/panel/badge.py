@@ -13,7 +13,7 @@ from edge.panel.picture import PLAIN, Tone
 from edge.panel.state import State, View
 from edge.panel.tray import Figures
 from edge.panel.watch import Liveness, Seen
-from edge.wire import Report
+from edge.wire import Flag, Report
 
 MINUTE = 60 * SECOND
 ROUND = 10 * MS
@@ -38,6 +38,12 @@ def treatment(report: Report, view: View) -> Plate:
         return Plate(f"{words.ENHANCED}{DOT}{name}{DOT}{report.strength * 100:.0f} %", Mood.GOOD, soft=name)
     why = words.WHY.get(report.why, words.WHY[Why.UNKNOWN])
     return Plate(f"{words.ORIGINAL}{DOT}{why}".rstrip(), Mood.CAUTION, soft=why)
+
+
+def heat(report: Report) -> Plate | None:
+    """The original says itself that the device is too hot."""
+    held_back = report.flags & Flag.WARM and report.why is not Why.HOT
+    return Plate(words.WARM, Mood.CAUTION) if held_back else None
 
 
 def age(age_ns: int) -> str:

@@ -111,6 +111,7 @@ class Painter:
         left = [
             treated,
             badge.frozen(state.frozen) if state.frozen is not None else None,
+            badge.heat(seen.report),
             badge.link_trouble(state, now_ns),
             badge.changes(seen, state.view),
             badge.tone(state.view.tone, seen.report.bits),

@@ -25,6 +25,8 @@ WHY = {
     Why.UNKNOWN: "reason not known to this display",
 }
 
+WARM = "Device is warm: enhancement held back"
+
 # Is it live?
 NOT_LIVE = "NOT LIVE"
 WAITING = "WAITING"

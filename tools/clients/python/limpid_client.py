@@ -55,7 +55,7 @@ REASONS = (
     "busy", "fault", "not finite", "fidelity", "overload", "hot",
 )  # fmt: skip
 CLOCK_OWN, CLOCK_MONOTONIC, CLOCK_UNIX = 0, 1, 2
-LIVE, FROZEN, STAND_IN, HAS_ORIGINAL, HAS_CHANGE, ORIGINAL_VIEW = 1, 2, 4, 8, 16, 32
+LIVE, FROZEN, STAND_IN, HAS_ORIGINAL, HAS_CHANGE, ORIGINAL_VIEW, WARM = 1, 2, 4, 8, 16, 32, 64
 
 SILENCE_S = 0.75  # notices come 4 times a second: after this long the daemon itself is gone
 _SOCKET_BYTES = 4 << 20

@@ -4,6 +4,7 @@ import { el, fill } from "../parts/dom.js";
 import { megabytes, milliseconds, number } from "../parts/format.js";
 import { say, sayCode } from "../parts/say.js";
 import { drawChart } from "./chart.js";
+import { device } from "./device.js";
 import { bars } from "./gauge.js";
 import { shares } from "./shares.js";
 
@@ -36,7 +37,7 @@ export function open(host) {
 function show(body, cards, health) {
   const wanted = [
     ...Object.entries(health.streams).flatMap(([name, stream]) => [[`latency ${name}`, () => latency(name, stream)], [`frames ${name}`, () => treatment(name, stream)]]),
-    ["machine", () => machine(health.machine)], ["disks", () => disks(health.machine)], ["archives", () => archives(health.forward)],
+    ["device", () => device(health.device)], ["machine", () => machine(health.machine)], ["disks", () => disks(health.machine)], ["archives", () => archives(health.forward)],
     ["links", () => links(health.links)], ["watching", () => watching(health.console)],
   ];
   const keys = new Set(wanted.map(([key]) => key));

@@ -16,7 +16,8 @@ export function badge(header, looked) {
 }
 
 function engine(header) {
-  return say("badge.engine", { engine: header.engine?.name || "?", strength: Math.round(header.strength_percent) });
+  const told = say("badge.engine", { engine: header.engine?.name || "?", strength: Math.round(header.strength_percent) });
+  return header.warm ? `${told} · ${say("badge.warm")}` : told;
 }
 
 function reason(header) {
