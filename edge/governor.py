@@ -23,9 +23,8 @@ from dataclasses import dataclass
 from edge.clock import MS, SECOND, Deadline
 from edge.frame import Why
 from edge.heat import Step
+from edge.rhythm import FASTEST_PERIOD
 
-FASTEST_PERIOD = SECOND // 60  # beyond the glass: frames faster than this are not all shown, newest wins
-SLOWEST_PERIOD = SECOND
 DWELL = SECOND  # between two changes of the treatment in force
 MISS_MEMORY = 2 * SECOND
 PROMOTION_TRIAL = 3 * SECOND  # a fall within this after a lift counts against the rung
@@ -51,38 +50,6 @@ class Plan:
     @property
     def enhances(self) -> bool:
         return self.rung is not None
-
-
-class Rhythm:
-    """How fast frames come: the median of the last intervals, so that one hiccup changes nothing."""
-
-    def __init__(self) -> None:
-        self._last_ns: int | None = None
-        self._intervals: deque[int] = deque(maxlen=9)
-        self.period_ns = SLOWEST_PERIOD
-
-    def beat(self, captured_ns: int) -> None:
-        if self._last_ns is not None and 0 < captured_ns - self._last_ns < 2 * SLOWEST_PERIOD:
-            self._intervals.append(captured_ns - self._last_ns)
-            middle = sorted(self._intervals)[len(self._intervals) // 2]
-            self.period_ns = min(max(middle, FASTEST_PERIOD), SLOWEST_PERIOD)
-        self._last_ns = captured_ns
-
-
-class Arrival:
-    """When a frame arrived, although it may have waited in a socket before it was read: no later than its capture
-    plus what the way took at its swiftest. The swiftest is let creep up, for a way that has become longer."""
-
-    def __init__(self) -> None:
-        self._session: int | None = None
-        self._swiftest_ns = 0
-
-    def of(self, session: int, captured_ns: int, received_ns: int) -> int:
-        way = received_ns - captured_ns
-        if session != self._session:
-            self._session, self._swiftest_ns = session, way
-        self._swiftest_ns = min(way, self._swiftest_ns + (way - self._swiftest_ns) // 64)
-        return captured_ns + self._swiftest_ns
 
 
 @dataclass(slots=True)

@@ -18,8 +18,9 @@ from edge.backends import Session
 from edge.clock import MS, SECOND, Clock
 from edge.errors import EngineFault
 from edge.frame import Frame, Pixels, Shown, Timings, Treatment, Why, original
-from edge.governor import DWELL, Arrival, Governor, Outcome, Plan, Rhythm
+from edge.governor import DWELL, Governor, Outcome, Plan
 from edge.region import Region, Thumb
+from edge.rhythm import Arrival, Rhythm
 from edge.survey import Look, OpenKey, Prepared
 from edge.wishes import Wish
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from edge import backends, config, displays, plugins, sinks, sources
+from edge import backends, config, displays, plugins, sensors, sinks, sources
 from edge.config import parse_section
 from edge.errors import ConfigError
 from edge.outbox import Settings
@@ -30,6 +30,8 @@ def check(path: Path) -> config.Config:
         noun = package.__name__.rsplit(".", 1)[-1].removesuffix("s")
         for kind, options in tables.items():
             parse_section(options, plugins.load(package, kind).Options, f"{noun}.{kind}")
+    for kind, options in found.sensors.items():
+        parse_section(options, plugins.load(sensors, kind).Options, f"sensors.{kind}")
     parse_section(found.outbox, Settings, "outbox")
     for name, table in found.destination.items():
         route = parse_route(name, table)

@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 
 from edge.clock import MS
-from edge.governor import Arrival, Rhythm
+from edge.rhythm import Arrival, Rhythm
 from edge.wire import Flag, Report
 
 PERIODS = 2

@@ -1,14 +1,14 @@
 """Temperatures from a script: for tests, demonstrations and the soak. Read by the sensors thread alone.
 
-A file of lines "seconds temperature", between which the temperature goes in a straight line; a word instead of a
-temperature is a lost sensor until the next line, a "!" behind it says that the machine throttles. A single line
-"temperature" is what it is now. The file is read again at each look, so whoever writes it turns the heat by hand.
+Everything but temperatures, throttling and power mode is as the kernel tells it. The script is a file of lines "seconds
+temperature", between which the temperature goes in a straight line; a word instead of a temperature is a lost sensor
+until the next line, a "!" behind it says that the machine throttles. A single line "temperature" is what it is now. The file is read again at each look, so whoever writes it turns the heat by hand.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,7 @@ import msgspec
 from edge.clock import SECOND
 from edge.errors import ConfigError, SensorsLost
 from edge.sensors import Place, Reading, Zone
+from edge.sensors.linux import LinuxSensors
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,6 +37,7 @@ class Point:
 class ScriptedSensors:
     def __init__(self, options: Options, place: Place) -> None:
         self._options = options
+        self._kernel = LinuxSensors(place)
         self._clock = place.clock
         self._began_ns = place.clock.now()
 
@@ -51,7 +53,7 @@ class ScriptedSensors:
         if now.celsius is None:
             raise SensorsLost("the script says so")
         zone = Zone("scripted", round(now.celsius, 2), self._options.throttles_at)
-        return Reading(zones=(zone,), throttles=now.throttles, power_mode="scripted")
+        return replace(self._kernel.read(), zones=(zone,), throttles=now.throttles, power_mode="scripted")
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -311,12 +311,15 @@ def test_figures_are_the_daemons_own(ward: tuple[Daemon, House], house: House) -
     health = console.get("/health").json
     assert health["streams"][STREAM]["history"]
     assert health["machine"]["disks"][0]["free_mb"] > 0
+    assert health["device"]["heat"]["step"] == "normal"
+    assert health["device"]["disks"][0]["free_mb"] > 0
     assert health["forward"] == {
         "runs": False,
         "destinations": {"pacs": health["forward"]["destinations"]["pacs"]},
     }
     text = console.request("GET", "/metrics").body.decode()
     assert f'limpid_stream_live{{stream="{STREAM}"}} 1' in text
+    assert "limpid_heat_step 0\n" in text
 
 
 def test_events_come_with_the_status(house: House) -> None:

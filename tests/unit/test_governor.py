@@ -6,8 +6,9 @@ import pytest
 
 from edge.clock import MS, SECOND
 from edge.frame import Why
-from edge.governor import Governor, Outcome, Rhythm
+from edge.governor import Governor, Outcome
 from edge.heat import Step
+from edge.rhythm import Rhythm
 
 PERIOD = 33 * MS
 LADDER = ("large", "medium", "small", "classical")

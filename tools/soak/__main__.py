@@ -28,7 +28,7 @@ from tools.soak.button import Button
 from tools.soak.gauge import Gauge
 from tools.soak.house import House, built
 from tools.soak.log import Log
-from tools.soak.plan import Plan, heat_script, plan_of
+from tools.soak.plan import Plan, plan_of
 
 TICK_S = 0.1
 DRAIN_S = 600.0
@@ -167,7 +167,7 @@ class Soak:
 def soak(plan: Plan, folder: Path, stop: threading.Event, archive_kind: str = "", *, faces: bool = True) -> Soak:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="limpid-soak-") as home, ExitStack() as stack:
-        house = built(stack, Path(home), heat_script(plan.heat_s), archive_kind=archive_kind, faces=faces)
+        house = built(stack, Path(home), plan, archive_kind=archive_kind, faces=faces)
         button = Button(house.control, house.outbox, plan.clip_s, plan.back_s)
         _wait_for_picture(house, stop)
         watched = Soak(plan, house, folder, button, Log(house.log, time.monotonic_ns()))

@@ -24,10 +24,10 @@ from edge.outbox import Outbox, Settings
 from edge.supervisor import own_command
 from edge.wire import Report, Topic
 from tools.soak.archive import TITLES, Archive, choose
+from tools.soak.plan import Plan, heat_script
 
 WIDTH, HEIGHT, FPS = 640, 480, 30.0
 STREAM = "phantom"
-LOOP = 300  # frames made at the start: what is measured is the appliance, not the making of phantoms
 START_S, END_S = 60.0, 20.0
 
 
@@ -105,13 +105,13 @@ class House:
             self.sent = {}
 
 
-def built(stack: ExitStack, folder: Path, heat: str, *, archive_kind: str, faces: bool) -> House:
+def built(stack: ExitStack, folder: Path, plan: Plan, *, archive_kind: str, faces: bool) -> House:
     """In order; taken down in reverse by the stack."""
     dicom, http, reports, page = free_ports(4)
     archive = choose(folder / "archive", (dicom, http, reports), archive_kind)
     stack.callback(archive.stop)
     archive.start()
-    (folder / "heat").write_text(heat)
+    (folder / "heat").write_text(heat_script(plan.heat_s))
     shows_page = faces and all(find_spec(name) for name in ("starlette", "uvicorn", "wsproto", "argon2"))
     config, log = folder / "soak.toml", folder / "appliance.log"
     config.write_text(configuration(folder, archive, page if shows_page else 0))
@@ -132,10 +132,12 @@ def built(stack: ExitStack, folder: Path, heat: str, *, archive_kind: str, faces
     reader.start()
     _wait_for_subscriber(subscriber)
     scanner = subprocess.Popen(
-        scanner_command(folder), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
-    )
+        scanner_command(folder, plan.loop_frames), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        start_new_session=True,
+    )  # fmt: skip
     stack.enter_context(ended(scanner))
     outbox = Outbox(folder / "outbox", Settings(folder=str(folder / "outbox")), who="soak")
+    stack.callback(outbox.close)
     return House(
         folder, archive, outbox, log, f"http://127.0.0.1:{page}/" if shows_page else "",
         appliance, scanner, subscriber, reader,
@@ -151,10 +153,10 @@ def _wait_for_subscriber(subscriber: Subscriber) -> None:
         time.sleep(0.1)
 
 
-def scanner_command(folder: Path) -> list[str]:
+def scanner_command(folder: Path, loop_frames: int) -> list[str]:
     settings = {
         "modality": "ultrasound", "width": WIDTH, "height": HEIGHT, "fps": FPS, "tell_region": "false",
-        "loop_frames": LOOP, "stream": STREAM,
+        "loop_frames": loop_frames, "stream": STREAM,
     }  # fmt: skip
     words = [word for key, value in settings.items() for word in ("-s", f"{key}={value}")]
     return own_command("send", "phantom", "--to", f"ipc://{folder}/frames", "--json", *words)

@@ -29,6 +29,7 @@ class Plan:
     clip_s: float = 5.0
     back_s: float = 10.0
     warm_up_s: float = 10 * MINUTE_S  # before memory is held to be what it stays
+    loop_frames: int = 300  # made by the scanner at its start: what is measured is not the making of phantoms
 
     def archive_is_up(self, at_s: float) -> bool:
         part = at_s % self.archive_s / self.archive_s
@@ -49,6 +50,7 @@ def plan_of(seconds: float) -> Plan:
         clip_s=min(5.0, seconds / 15),
         back_s=min(10.0, seconds / 6),
         warm_up_s=seconds / 3,
+        loop_frames=90,
     )
 
 

@@ -150,6 +150,16 @@ def original_by_daemon(bed: Bedside) -> None:
     bed.tray(on_the_way=2)
 
 
+def warm(bed: Bedside) -> None:
+    bed.pictures(40, flags=Flag.LIVE | Flag.WARM)
+    bed.tray()
+
+
+def too_hot(bed: Bedside) -> None:
+    bed.pictures(5, treatment=Treatment.ORIGINAL, why=Why.HOT, engine=EngineId(), flags=Flag.LIVE | Flag.WARM)
+    bed.tray()
+
+
 def split(bed: Bedside) -> None:
     live(bed)
     bed.do(Do.SPLIT)
@@ -250,8 +260,8 @@ def everything_at_once(bed: Bedside) -> None:
 SCENES: dict[str, Callable[[Bedside], None]] = {
     each.__name__: each
     for each in (
-        live, original, original_by_daemon, split, changes, not_live, no_answer, waiting, waiting_alone, frozen,
-        scrolled_back, frozen_alone, recording, stored, refused, light_page, everything_at_once,
+        live, original, original_by_daemon, warm, too_hot, split, changes, not_live, no_answer, waiting, waiting_alone,
+        frozen, scrolled_back, frozen_alone, recording, stored, refused, light_page, everything_at_once,
     )
 }  # fmt: skip
 

@@ -176,7 +176,7 @@ const machine = {
   "heat.hot": "Hot: classical filters only, until it has cooled.", "heat.critical": "Too hot: the original is shown until it has cooled. Give it air.",
   "heat.not-known": "The temperature is not known: {trouble}.", "heat.figures": "{name}: {celsius} °C, {margin} °C until it slows itself down",
   "device.of": "{celsius} °C of {limit}", "device.power": "Power mode", "device.clock": "Clock, {name}", "device.life": "Life of {name}", "device.used": "{percent} % used",
-  "device.wall-clock": "Clock", "device.disciplined": "set by a time server", "device.disciplined-within": "set by a time server, within {error}",
+  "device.wall-clock": "Time of day", "device.disciplined": "set by a time server", "device.disciplined-within": "set by a time server, within {error}",
   "device.undisciplined": "not set by a time server: dates may be wrong", "device.not-known": "not known", "device.missing": "Could not be read",
   "health.power": "Battery", "health.plugged": "plugged in", "health.battery": "on battery",
   "health.disks": "Disk", "health.refuses": "{name}: new captures are refused from {percent} % on.",

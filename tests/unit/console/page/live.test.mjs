@@ -147,6 +147,10 @@ test("an enhanced picture is called so, with its engine and strength", () => {
   assert.deepEqual(badge(enhanced, "picture"), { kind: "enhanced", title: "ENHANCED", detail: "clarity · 80\u00a0%" });
 });
 
+test("heat that holds the enhancement back is said beside the engine", () => {
+  assert.equal(badge({ ...enhanced, warm: true }, "picture").detail, "clarity · 80 % · device warm, enhancement held back");
+});
+
 test("the original of an enhanced frame is never called enhanced", () => {
   assert.equal(badge(enhanced, "original").title, "ORIGINAL");
 });
