@@ -2,7 +2,8 @@
 
 Everything but temperatures, throttling and power mode is as the kernel tells it. The script is a file of lines "seconds
 temperature", between which the temperature goes in a straight line; a word instead of a temperature is a lost sensor
-until the next line, a "!" behind it says that the machine throttles. A single line "temperature" is what it is now. The file is read again at each look, so whoever writes it turns the heat by hand.
+until the next line, a "!" behind it says that the machine throttles. A single line "temperature" is what it is now.
+The file is read again at each look, so whoever writes it turns the heat by hand.
 """
 
 from __future__ import annotations
