@@ -148,7 +148,7 @@ test("an enhanced picture is called so, with its engine and strength", () => {
 });
 
 test("heat that holds the enhancement back is said beside the engine", () => {
-  assert.equal(badge({ ...enhanced, warm: true }, "picture").detail, "clarity · 80 % · device warm, enhancement held back");
+  assert.equal(badge({ ...enhanced, warm: true }, "picture").detail, "clarity · 80\u00a0% · device warm, enhancement held back");
 });
 
 test("the original of an enhanced frame is never called enhanced", () => {
