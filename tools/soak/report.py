@@ -133,9 +133,6 @@ def _heat(soak: Soak) -> dict[str, Any]:
         "changes": changes, "shortest_gap_s": min(gaps, default=None),
         "shortest_before_a_step_up_s": round(min(up), 1) if up else None,
         "now": soak.status.get("health", {}).get("heat", {}),
-        "late_while_warm": sum(
-            stream["frames"]["original"].get("late", 0) for stream in soak.status.get("streams", {}).values()
-        ),
     }  # fmt: skip
 
 
