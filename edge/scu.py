@@ -15,6 +15,7 @@ from pynetdicom.association import Association
 
 from edge.config import Peer
 from edge.dicom.part10 import IMPLEMENTATION_VERSION
+from edge.dicom.services import PLAIN_SYNTAXES
 from edge.dicom.uids import IMPLEMENTATION_CLASS
 from edge.errors import SinkUnavailable
 from edge.sinks._tls import client_context
@@ -29,7 +30,7 @@ def associated(peer: Peer, calling: str, sop_class: str) -> Generator[Associatio
     entity.implementation_class_uid = UID(IMPLEMENTATION_CLASS)
     entity.implementation_version_name = IMPLEMENTATION_VERSION
     entity.connection_timeout = entity.acse_timeout = entity.dimse_timeout = peer.timeout_s
-    entity.add_requested_context(sop_class)
+    entity.add_requested_context(sop_class, list(PLAIN_SYNTAXES))
     try:
         assoc = entity.associate(peer.host, peer.port, ae_title=peer.called, tls_args=_tls(peer))
     except OSError as error:  # the name cannot be resolved

@@ -55,7 +55,6 @@ class Settling:
             if now >= self._next_ask:
                 self._next_ask = now + int(self._rules.ask_every_s * SECOND)
                 self._ask()
-                self._take_in()
         self._courier.rest_if_idle()
 
     def _ask(self) -> None:
@@ -71,6 +70,7 @@ class Settling:
                 self._put_off(transaction, batch, trouble)
                 return
             self._failures = 0
+            self._take_in()  # thousands may be due: what is answered meanwhile need not wait for the last question
 
     def _put_off(self, transaction: str, batch: list[Item], trouble: Exception) -> None:
         self._failures += 1

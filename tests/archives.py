@@ -45,12 +45,12 @@ def need(*programs: str) -> None:
             pytest.skip(reason)
 
 
-def until(met: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> None:
+def until(met: Callable[[], object], what: str, patience_s: float = PATIENCE_S, look_every_s: float = 0.02) -> None:
     end = time.monotonic() + patience_s
     while not met():
         if time.monotonic() > end:
             raise AssertionError(f"waited {patience_s:g} s in vain: {what}")
-        time.sleep(0.02)
+        time.sleep(look_every_s)
 
 
 def free_port() -> int:

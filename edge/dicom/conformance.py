@@ -98,7 +98,27 @@ def _services() -> str:
         ("Performed procedure step, N-CREATE", services.PERFORMED_STEP_CREATED),
         ("Performed procedure step, N-SET", services.PERFORMED_STEP_ENDED),
     )
-    return text + "\n\n" + _table(("message", "attributes"), [(name, ", ".join(keys)) for name, keys in groups])
+    text += "\n\n" + _table(("message", "attributes"), [(name, ", ".join(keys)) for name, keys in groups])
+    return text + "\n" + _table(("status of C-STORE", "means", "then"), _statuses())
+
+
+_THEN = {
+    "warning": "success that stays visible",
+    "for good": "parked with its reason",
+    "passing": "tried again, for ever",
+}
+
+
+def _statuses() -> list[tuple[str, str, str]]:
+    """One by one, then by ranges, then all others."""
+    tables = ((services.WARNINGS, "warning"), (services.FOR_GOOD, "for good"), (services.PASSING, "passing"))
+    rows = [(f"{services.SUCCESS:04X}", "success", "asked to commit")]
+    rows += [(f"{code:04X}", means, _THEN[then]) for table, then in tables for code, means in sorted(table.items())]
+    rows += [(f"{first:04X} to {last:04X}", means, _THEN[then]) for first, last, means, then in services.RANGES]
+    known = f"{services.DUPLICATE:04X}"
+    asked = f"with commitment: asked to commit, which tells; without: {_THEN['for good']}"
+    rows = [(code, means, asked if code == known else then) for code, means, then in rows]
+    return [*rows, ("any other", "failure", _THEN["passing"])]
 
 
 def _syntaxes() -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ImplicitVRLittleEndian
+from pydicom.uid import UID
 from pynetdicom import _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ
@@ -29,6 +29,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined] - made when it 
 )
 
 from edge.dicom.part10 import IMPLEMENTATION_VERSION
+from edge.dicom.services import SMALL_SYNTAXES
 from edge.dicom.uids import IMPLEMENTATION_CLASS
 from edge.errors import SinkUnavailable
 from edge.sinks._wire import Entity, WireSocket
@@ -228,7 +229,7 @@ def _associate(
     entity.dimse_timeout = peer.answer_s
     entity.network_timeout = None  # an idle association is released by us
     contexts = [build_context(UID(sop_class), UID(syntax)) for sop_class, syntax in proposed]
-    contexts += [build_context(uid, ImplicitVRLittleEndian) for uid in (Verification, StorageCommitmentPushModel)]
+    contexts += [build_context(uid, list(SMALL_SYNTAXES)) for uid in (Verification, StorageCommitmentPushModel)]
     try:
         assoc = entity.associate(
             peer.host,

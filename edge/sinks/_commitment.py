@@ -12,7 +12,6 @@ import threading
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import evt
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.sop_class import (  # type: ignore[attr-defined] - made when it is imported
@@ -20,6 +19,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined] - made when it 
     Verification,  # pyright: ignore[reportAttributeAccessIssue]
 )
 
+from edge.dicom.services import PLAIN_SYNTAXES
 from edge.errors import ConfigError
 from edge.sinks import Answer
 
@@ -89,7 +89,7 @@ class ReportServer:
             raise ConfigError(f'"{listen}" is not HOST:PORT')
         entity = ApplicationEntity(title)
         entity.network_timeout = CALLER_S
-        syntaxes = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+        syntaxes = list(PLAIN_SYNTAXES)
         entity.add_supported_context(Verification, syntaxes)
         entity.add_supported_context(StorageCommitmentPushModel, syntaxes, scu_role=True, scp_role=True)
         try:

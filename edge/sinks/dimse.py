@@ -19,7 +19,7 @@ from pydicom.uid import UID
 from pynetdicom.sop_class import StorageCommitmentPushModel  # type: ignore[attr-defined] # pyright: ignore
 
 from edge.config import AeTitle, Port, Tls
-from edge.dicom.kinds import KINDS
+from edge.dicom.services import STORAGE_CLASSES, STORAGE_SYNTAXES
 from edge.errors import ConfigError, SinkUnavailable
 from edge.sinks import Answer, Parcel, Receipt, Sink
 from edge.sinks import _status as statuses
@@ -28,9 +28,8 @@ from edge.sinks._commitment import Reports, ReportServer
 from edge.sinks._plain import EXPLICIT, IMPLICIT, data_set, in_plain
 from edge.sinks._tls import client_context, server_context
 
-JPEG_LS, RLE = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.5"
-CLASSES = tuple(dict.fromkeys(kind.sop_class for kind in KINDS))  # what we make, and so what we propose
-USUAL = tuple((sop_class, syntax) for sop_class in CLASSES for syntax in (JPEG_LS, RLE, EXPLICIT, IMPLICIT))
+CLASSES = tuple(STORAGE_CLASSES)  # what we make, and so what we propose
+USUAL = tuple((sop_class, syntax) for sop_class in CLASSES for syntax in STORAGE_SYNTAXES)
 MOST_CONTEXTS = 126  # an association has room for 128; two are for echo and commitment
 FEWER_S = 600.0  # how long we make do with fewer associations, before we try for all of them again
 REPORT_WAIT_S = 30.0  # how long an association is kept for a report, where the archive cannot call us back

@@ -73,8 +73,12 @@ class Forward:
         found = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
         return [event for event in found if not name or event["event"] == name]
 
-    def wait_for(self, state: State, count: int, outbox: Outbox, patience_s: float = 40.0) -> None:
-        until(lambda: states(outbox).count(state) >= count, f"{count} {state}; log: {self.tail()}", patience_s)
+    def wait_for(
+        self, state: State, count: int, outbox: Outbox, patience_s: float = 40.0, look_every_s: float = 0.02
+    ) -> None:
+        """Whoever waits for thousands looks seldom: looking costs what sending could use."""
+        met = lambda: states(outbox).count(state) >= count  # noqa: E731
+        until(met, f"{count} {state}; log: {self.tail()}", patience_s, look_every_s)
 
     def tail(self) -> str:
         return self.log.read_text(errors="replace")[-1500:] if self.log.exists() else ""

@@ -115,7 +115,7 @@ def come_back(tmp_path: Path, waiting: int, patience_s: float) -> None:
     try:
         until(lambda: forward.events("object.later"), f"it finds nobody: {forward.tail()}")
         with orthanc(tmp_path / "orthanc", report_port=report_port, dicom=ports[0], http=ports[1]) as archive:
-            forward.wait_for("confirmed", waiting, outbox, patience_s)
+            forward.wait_for("confirmed", waiting, outbox, patience_s, look_every_s=waiting / 2000)
             assert_exactly_once(archive, things)
     finally:
         assert forward.stop() == 0
