@@ -19,6 +19,7 @@ from edge.outbox import Draft
 from edge.recorder import parts_of
 from edge.shared import Shared
 
+MOST_GAPS_TOLD = 3  # in words; the answer's `gaps` has all of them
 Answer = dict[str, Any]
 Kind = Literal["still", "clip", "burst"]
 
@@ -171,10 +172,25 @@ def _told(shot: Shot, parts: Sequence[Shot]) -> list[str]:
         told.append("the angles are left out: this is no fluoroscopy")
     if shot.kind != "burst" and len(parts) > 1:
         told.append(f"the picture changed its format on the way: stored as {len(parts)} clips")
-    for gap in _gaps(shot):
-        lost = f"{gap.missing} frames are missing" if gap.missing else "nothing came"
+    return told + _gaps_told(_gaps(shot))
+
+
+def _gaps_told(gaps: Sequence[Gap]) -> list[str]:
+    """One by one while they are few; in one line for whoever reads it on a small screen where they are many."""
+    if len(gaps) > MOST_GAPS_TOLD:
+        missing, longest = sum(gap.missing for gap in gaps), max(gap.ms for gap in gaps)
+        return [
+            f"{_frames(missing)} missing in {len(gaps)} places, at most {longest:.0f} ms: the frame times keep them"
+        ]
+    told: list[str] = []
+    for gap in gaps:
+        lost = f"{_frames(gap.missing)} missing" if gap.missing else "nothing came"
         told.append(f"{lost} before frame {gap.frame}, for {gap.ms:.0f} ms: the frame times keep it")
     return told
+
+
+def _frames(count: int) -> str:
+    return "1 frame is" if count == 1 else f"{count} frames are"
 
 
 def _gaps(shot: Shot) -> tuple[Gap, ...]:

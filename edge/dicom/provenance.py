@@ -24,7 +24,9 @@ def derivation(facts: Facts) -> str | None:
     if not facts.is_enhanced:
         return None
     treated = sum(is_enhanced(shown) for shown in facts.shown)
-    names = ", ".join(map(_named, treatments(facts))) or "no engine"
+    if not treated:
+        return f"Not enhanced, shown as received: {shown_original(facts.shown)}"[:_MOST_WORDS]
+    names = ", ".join(map(_named, treatments(facts)))
     strengths = {round(100 * shown.strength) for shown in facts.shown if is_enhanced(shown)}
     parts = [
         f"Enhanced for viewing by {names}" + (f" at {_range(strengths)} % strength" if strengths else ""),

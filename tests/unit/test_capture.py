@@ -115,6 +115,17 @@ def test_a_gap_is_in_the_frame_times_and_told(studio: Studio) -> None:
     assert float(elements.FrameTimeVector[9]) == pytest.approx(33.3, abs=1)
 
 
+def test_many_gaps_are_told_in_one_line_and_one_by_one_to_whoever_asks(studio: Studio) -> None:
+    for missing in (1, 2, 1, 1):
+        studio.show(4)
+        studio.skip(missing)
+    studio.show(4)
+    answer = studio.ask(Back(seconds=5.0))
+    assert len(answer["gaps"]) == 4
+    told = [notice for notice in answer["notices"] if "missing" in notice]
+    assert told == ["5 frames are missing in 4 places, at most 100 ms: the frame times keep them"]
+
+
 def test_a_size_that_changes_on_the_way_makes_two_objects(studio: Studio) -> None:
     small, large = studio.show(6), studio.show(4, shape=(32, 48))
     answer = studio.ask(Back(seconds=5.0))

@@ -161,7 +161,7 @@ def test_every_engine_of_a_clip_is_named() -> None:
 
 def test_an_enhanced_object_without_an_enhanced_frame_says_so() -> None:
     enhanced = read(pair(clip(frames=2, originals=(1, 2)))[1])
-    assert "0 of 2 frames enhanced" in enhanced.DerivationDescription
+    assert enhanced.DerivationDescription == "Not enhanced, shown as received: late: 1-2"
     assert "DerivationCodeSequence" not in enhanced
     assert enhanced.private_block(GROUP, CREATOR)[0x30].value == 0.0
 
