@@ -201,7 +201,8 @@ def settings_wrong(studio: Studio) -> None:
 
 SHOTS: dict[str, Callable[[Studio], None]] = {
     "live": live, "live-original": live_original, "live-split": live_split,
-    "live-changes": live_changes, "live-frozen": live_frozen, "live-captured": live_captured, "live-more": live_more, "exam": exam, "captures": captures,
+    "live-changes": live_changes, "live-frozen": live_frozen, "live-captured": live_captured,
+    "live-more": live_more, "exam": exam, "captures": captures,
     "engines": view("engines", "article"), "health": view("health", ".bars"), "audit": view("audit", "td.mono"),
     "settings": view("settings", ".tree .card"), "settings-wrong": settings_wrong, "login": login,
     "live-not-live": not_live,
