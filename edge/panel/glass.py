@@ -34,6 +34,7 @@ GROUNDS: dict[Mood, tuple[Colour, Colour]] = {  # letters, ground: at least 4.5 
 }
 BUTTON, LIT, FAINT = (40, 40, 40), (228, 228, 228), (120, 120, 120)
 PAD = 6
+DIRECT = ("x11",)  # a window that can be drawn into without a renderer; a console (KMS/DRM) and Wayland have none
 BLIND = ("offscreen", "dummy")  # what SDL falls back to; nobody sees it
 FINGERS = {pygame.MOUSEBUTTONDOWN: "down", pygame.MOUSEBUTTONUP: "up", pygame.MOUSEMOTION: "move"}
 
@@ -182,11 +183,11 @@ def _rect(box: Box) -> pygame.Rect:
 def _opened(screen: Screen) -> pygame.Surface:
     if screen.driver:
         os.environ["SDL_VIDEODRIVER"] = screen.driver
-    if not screen.vsync:
-        # Straight from memory to the window: where nothing is to be waited for, a renderer in between only costs.
-        os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
     try:
         pygame.display.init()
+        if not screen.vsync and pygame.display.get_driver() in DIRECT:
+            # Straight from memory to the window: where nothing is to be waited for, a renderer in between only costs.
+            os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
         if pygame.display.get_driver() in BLIND and "SDL_VIDEODRIVER" not in os.environ:
             raise ScreenUnavailable("no screen can be opened: neither a console (KMS/DRM) nor Wayland nor X11 is there")
         return _surface(screen)

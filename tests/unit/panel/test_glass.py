@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ pytest.importorskip("pygame", reason="the panel's extra is not installed")
 from edge.panel.glass import Glass
 
 KMS = Path("/dev/dri")
+RENDERER = "SDL_FRAMEBUFFER_ACCELERATION"
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +44,14 @@ def test_a_driver_that_is_named_is_the_one() -> None:
         assert glass.driver == "dummy"
     finally:
         glass.close()
+
+
+def test_a_renderer_is_done_without_only_where_sdl_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a bare console there is nothing to draw into without one."""
+    monkeypatch.setenv(RENDERER, "")
+    monkeypatch.delenv(RENDERER)
+    Glass(Screen(fullscreen=False, vsync=False, driver="dummy")).close()
+    assert RENDERER not in os.environ
 
 
 @pytest.mark.skipif(KMS.exists(), reason="there is a screen")
