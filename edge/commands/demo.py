@@ -126,6 +126,8 @@ def run(options: Options, *, as_json: bool) -> None:
     if options.modality not in SIZES:
         raise ConfigError(f'unknown modality "{options.modality}"; known: {", ".join(SIZES)}')
     _make_folder(options.out)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a terminal that is closed ends all of it, as Ctrl-C does
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="limpid-demo-") as home, contextlib.ExitStack() as stack:
         house = stack.enter_context(opened(Path(home), options.out, faces=not options.quiet))
         viewer = Viewer(house.pictures, topic=Topic.PAIR, hwm=64)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pydicom
 import pytest
 
@@ -62,8 +63,12 @@ class Terminal:
 
     def close(self) -> None:
         if self.process.poll() is None:
+            self.process.terminate()  # all that it started ends with it
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-        self.process.wait(20)
+            self.process.wait(20)
         self._reader.join(5)
         os.close(self._ours)
 
@@ -99,8 +104,11 @@ def test_it_opens_panel_and_console_and_a_capture_arrives_while_one_watches(tmp_
         until(lambda: safe_objects(address) == 2, "a pair is safe in the archive, and the console says so", 90)
         greens = (GROUNDS[Mood.GOOD][1], GROUNDS[Mood.CAUTION][1])
         until(lambda: any(has(glass.look(), one) for one in greens), "the picture on the panel", 60)
-        terminal.process.send_signal(signal.SIGINT)
+        started = psutil.Process(terminal.process.pid).children(recursive=True)
+        terminal.process.send_signal(signal.SIGHUP)  # the terminal is closed; Ctrl-C goes the same way
         assert terminal.process.wait(60) == 0, terminal.said[-2000:]
+    assert len(started) >= 6, "scanner, archive, daemon, forwarder, console, panel"
+    assert psutil.wait_procs(started, 20)[1] == [], "nothing of it is left"
     assert (tmp_path / "out" / "fluoroscopy-before-after.png").stat().st_size > 0
     archived = [pydicom.dcmread(path) for path in (tmp_path / "out" / "archive").glob("*.dcm")]
     assert [one.Modality for one in archived] == ["RF", "RF"]
