@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from edge import __version__
-from edge.commands import capture_app, console_app, engine_app, exam_app, outbox_app
+from edge.commands import audit_app, capture_app, console_app, engine_app, exam_app, outbox_app
 from edge.errors import ConfigError, LimpidError
 
 OPERATOR_ERROR = 2
@@ -29,6 +29,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Configuration files.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(audit_app.app, name="audit")
 app.add_typer(capture_app.app, name="capture")
 app.add_typer(console_app.app, name="console")
 app.add_typer(engine_app.app, name="engine")

@@ -133,6 +133,27 @@ class Mpps(Peer, frozen=True, forbid_unknown_fields=True):
     modality: Annotated[str, msgspec.Meta(pattern="^(US|RF|XA)$")] = "US"
 
 
+class AuditTrail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[audit]: who signs the local logs, and the audit repository that is told (DICOM PS3.15 A.5, over syslog)."""
+
+    folder: str = ""  # of the appliance's own log, and how far the repository was told; empty: beside the outbox
+    key_file: str = ""  # a private key (`limpid audit key FILE`): the forward process seals the logs with it
+    key_credential: str = ""  # the same, as a credential that systemd hands over
+    public_key: str = ""  # what `limpid audit verify` checks seals by; empty: key_file's own, where it can be read
+    seal_minutes: Positive = 15.0
+    host: str = ""  # of the repository; empty: nobody is told
+    port: Port = 6514
+    protocol: Literal["tls", "udp"] = "tls"
+    tls: Tls | None = None
+    site: LongText = ""  # AuditEnterpriseSiteID
+    patients: Literal["required", "none"] = "required"  # patient IDs, where the standard makes them mandatory
+    alarm_hours: Positive = 4.0  # a line that waits longer is told of
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=300)] = 10.0
+    first_retry_s: Positive = 2.0
+    longest_retry_s: Positive = 300.0
+    settle_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 5.0  # taken, and the line still open after this: delivered
+
+
 class Console(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[console]: the web page and its API. On another address than this host's own it needs a certificate and users."""
 
@@ -215,6 +236,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     capture: Capture = Capture()
     worklist: Worklist = Worklist()
     mpps: Mpps = Mpps()
+    audit: AuditTrail = AuditTrail()
     console: Console = Console()
     panel: Panel = Panel()
     health: Health = Health()
@@ -292,6 +314,7 @@ def _check_together(config: Config) -> None:
     if not config.heat.warm_below > config.heat.hot_below > config.heat.critical_below:
         raise ConfigError("[heat] warm_below must be more than hot_below, and that more than critical_below")
     _check_presets(config.preset)
+    _check_audit(config.audit)
     _check_barcode(config.capture.barcode)
     addresses = [config.sockets.pictures, config.sockets.control, config.sockets.events]
     if len(set(addresses)) != len(addresses):
@@ -299,6 +322,13 @@ def _check_together(config: Config) -> None:
     for address in addresses:
         if not address.startswith(("tcp://", "ipc://", "inproc://")):
             raise ConfigError(f'[sockets] "{address}" is not a tcp:// or ipc:// address')
+
+
+def _check_audit(audit: AuditTrail) -> None:
+    if audit.key_file and audit.key_credential:
+        raise ConfigError("[audit] has both key_file and key_credential: one of them, please")
+    if audit.host and audit.protocol == "udp" and audit.patients != "none":
+        raise ConfigError('[audit] protocol = "udp" is open to be read: it needs patients = "none", or use "tls"')
 
 
 def _check_presets(presets: tuple[Preset, ...]) -> None:

@@ -56,7 +56,7 @@ from edge.health import Events, Vitals, Watchdog, notify, percentiles
 from edge.intake import Intake
 from edge.outbox import Outbox, utc_now
 from edge.pipeline import Live
-from edge.places import places_of
+from edge.places import note_system, places_of
 from edge.reception import Reception
 from edge.sensors import Place, open_sensors
 from edge.shared import Shared
@@ -127,9 +127,11 @@ def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int]
         parts.watchdog.start()
         parts.shared.events.emit("live.ready", version=__version__, pid=os.getpid())
         notify("READY=1")
+        note_system(config, "live", "started", "live", version=__version__)
         stop.wait()
         notify("STOPPING=1")
         parts.shared.events.emit("live.stopping")
+        note_system(config, "live", "stopped", "live")
         end_anyway_after(TAKE_DOWN_S, CRASHED if crashed.is_set() else 0)
         for thread in reversed(threads):
             thread.join()

@@ -79,10 +79,10 @@ def _create(path: Path, content: bytes, mode: int) -> None:
         raise ConfigError(f"{path}: {error.strerror}") from error
 
 
-def load_signer(path: Path) -> Signer:
-    """A private key, refused where others can read it."""
+def load_signer(path: Path, *, shared: bool = False) -> Signer:
+    """A private key, refused where others can read it; `shared`: systemd's folder of credentials keeps them out."""
     content = _content(path)
-    if path.stat().st_mode & 0o077:
+    if not shared and path.stat().st_mode & 0o077:
         raise ConfigError(f"the private key {path} can be read by others: chmod 600 {path}")
     try:
         key = load_pem_private_key(content, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import sys
@@ -9,9 +10,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge import __version__
 from edge import config as configs
+from edge.activation import login
+from edge.audit import Audit
 from edge.config import Config
 from edge.errors import ConfigError
+from edge.outbox import utc_now
+from edge.places import console_folder, note_system
 
 if TYPE_CHECKING:
     from edge.console.access.users import Users
@@ -22,7 +28,11 @@ def run(path: Path | None) -> int:
     _need_libraries()
     from edge.console import server
 
-    return server.run(config, path)
+    note_system(config, "console", "started", "console", version=__version__)
+    try:
+        return server.run(config, path)
+    finally:
+        note_system(config, "console", "stopped", "console")
 
 
 def _need_libraries() -> None:
@@ -34,23 +44,34 @@ def _need_libraries() -> None:
 def users_of(config: Config) -> Users:
     _need_libraries()
     from edge.console.access.users import Users
-    from edge.console.office import folder_of
 
-    return Users(folder_of(config) / "users.json")
+    return Users(console_folder(config) / "users.json")
+
+
+def _note(config: Config, did: str, name: str, **facts: object) -> None:
+    """Into the console's audit log. What has happened has happened, whether or not it can be written."""
+    with contextlib.suppress(OSError):
+        Audit(console_folder(config) / "audit.jsonl", utc_now, f"operator {login()}").append(did, name, facts)
 
 
 def add(path: Path | None, name: str, role: str, *, from_stdin: bool) -> None:
-    users_of(configs.load(path)).add(name, role, _new_password(from_stdin=from_stdin))
+    config = configs.load(path)
+    users_of(config).add(name, role, _new_password(from_stdin=from_stdin))
+    _note(config, "user-added", name, role=role)
     print(f"{name} may {role}")
 
 
 def change_password(path: Path | None, name: str, *, from_stdin: bool) -> None:
-    users_of(configs.load(path)).change_password(name, _new_password(from_stdin=from_stdin))
+    config = configs.load(path)
+    users_of(config).change_password(name, _new_password(from_stdin=from_stdin))
+    _note(config, "password-changed", name)
     print(f"{name} has a new password, and is logged out everywhere")
 
 
 def remove(path: Path | None, name: str) -> None:
-    users_of(configs.load(path)).remove(name)
+    config = configs.load(path)
+    users_of(config).remove(name)
+    _note(config, "user-removed", name)
     print(f"{name} is no user any more, and is logged out everywhere")
 
 

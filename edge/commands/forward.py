@@ -4,6 +4,7 @@ thread            runs                    owns
 main              run_forward             signals, build-up and take-down, removal of what is safe, the alarm
 send-NAME-N       forwarder.Courier.run   one transfer at a time
 settle-NAME       settling.Settling.run   questions and answers on what was sent
+audit             reporter.run            telling the audit repository, sealing the audit logs
 mpps              mpps.StepSender.step    notices that an exam began or ended
 events            health.Events           the log
 """
@@ -24,8 +25,8 @@ from typing import Any
 
 from rich.console import Console
 
+from edge import __version__, auditing, mpps
 from edge import config as configs
-from edge import mpps
 from edge.alarm import Alarm
 from edge.clock import Clock, MonotonicClock
 from edge.config import Config, parse_section
@@ -33,7 +34,7 @@ from edge.errors import LimpidError
 from edge.forwarder import Courier, Destination, Surroundings
 from edge.health import Events, notify
 from edge.outbox import Capture, Outbox, Settings, Stored
-from edge.places import places_of
+from edge.places import note_system, places_of
 from edge.routing import Route, Rules, parse_route, wants
 from edge.settling import Settling
 from edge.sinks import Sink, open_sink
@@ -68,12 +69,14 @@ def run_forward(config: Config, stop: threading.Event, wall: Callable[[], dateti
         events.start()
         outbox = _open_outbox(config, clock, down)
         around = Surroundings(outbox, events, clock, wall, is_metered, stop, unannounced=_unannounced(config))
+        note_system(config, "forward", "started", "forward", version=__version__)
         couriers, threads = _build(config, around, down, crashed)
         for thread in threads:
             thread.start()
         events.emit("forward.ready", pid=os.getpid(), destinations=[courier.name for courier in couriers])
         notify("READY=1")
         _keep_house(couriers, around)
+        note_system(config, "forward", "stopped", "forward")
         notify("STOPPING=1")
         events.emit("forward.stopping")
         end_anyway_after(TAKE_DOWN_S, CRASHED if crashed.is_set() else 0)
@@ -150,6 +153,9 @@ def _build(
     sender = mpps.open_sender(config, around.events.emit)
     if sender is not None:
         threads.append(start("mpps", functools.partial(_tell_steps, sender)))
+    keeper = auditing.open_keeper(config, around)
+    if keeper is not None:
+        threads.append(start("audit", keeper))
     return couriers, threads
 
 

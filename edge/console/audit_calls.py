@@ -1,8 +1,9 @@
-"""Who did what: the console's log and the outbox's, as one."""
+"""Who did what: all logs of the appliance, as one."""
 
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ import msgspec
 
 from edge.audit import Audit, Entry
 from edge.console.calls import Answer, Asked, Call
+from edge.places import audit_logs
 
 
 class Lines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,18 +22,26 @@ class Lines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def _list(asked: Asked) -> Answer:
     page: Lines = asked.query
-    logs = {"console": asked.office.audit(), "outbox": asked.office.archive.box.audit}
-    every = (each for name, log in logs.items() for each in _told(name, log, page.before))
-    # Each log in its own order: a clock that was set back must not part what belongs together.
-    newest = heapq.nlargest(page.limit, every, key=lambda each: (each["when"], each["n"]))
+    logs = {
+        **audit_logs(asked.office.config),
+        "console": asked.office.audit(),
+        "outbox": asked.office.archive.box.audit,
+    }
+    # Each log in its own order, from its end: nobody who wants a page reads a whole log.
+    every = heapq.merge(*(_told(name, log, page.before) for name, log in logs.items()), key=_when, reverse=True)
+    newest = list(itertools.islice(every, page.limit))
     about = {name: _about(log, whole=bool(page.verify)) for name, log in logs.items()}
     return {"entries": newest, "logs": about}
 
 
 def _told(name: str, log: Audit, before: str) -> Iterator[dict[str, Any]]:
-    for entry in log.entries():
+    for entry in log.newest_first():
         if not before or entry.when < before:
             yield _as_dict(name, entry)
+
+
+def _when(told: dict[str, Any]) -> str:
+    return told["when"]
 
 
 def _as_dict(name: str, entry: Entry) -> dict[str, Any]:
@@ -43,7 +53,7 @@ def _as_dict(name: str, entry: Entry) -> dict[str, Any]:
 
 def _about(log: Audit, *, whole: bool) -> dict[str, Any]:
     if not whole:
-        return {"entries": sum(1 for _ in log.entries()), "head": "", "faults": []}
+        return {"entries": log.end()[0], "head": "", "faults": []}
     verdict = log.verify()
     return {"entries": verdict.entries, "head": verdict.head, "faults": list(verdict.faults)}
 

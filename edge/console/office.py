@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge.audit import Audit
 from edge.clock import SECOND, Clock
-from edge.config import Config, parse_section
+from edge.config import Config
 from edge.config import Console as Settings
 from edge.console.access.sessions import Session, Sessions, everybody
 from edge.console.access.throttle import Throttle
@@ -24,18 +24,12 @@ from edge.console.shelf import Shelf
 from edge.errors import ConfigError
 from edge.health import Events
 from edge.outbox import utc_now
-from edge.outbox.settings import Settings as OutboxSettings
+from edge.places import console_folder
 
 OPEN_NOTICE = (
     "Open to everybody on this machine: there are no users. "
     "`limpid console user add NAME --role administer` makes the first, and from then on everybody has to log in."
 )
-
-
-def folder_of(config: Config) -> Path:
-    if config.console.folder:
-        return Path(config.console.folder)
-    return parse_section(config.outbox, OutboxSettings, "outbox").place.parent / "console"
 
 
 def is_loopback(host: str) -> bool:
@@ -119,7 +113,7 @@ def open_office(config: Config, path: Path | None, clock: Clock, events: Events)
     """Raises ConfigError. Nothing runs yet."""
     console = config.console
     archive = Archive(config)
-    folder = folder_of(config)
+    folder = console_folder(config)
     users = Users(folder / "users.json")
     sessions = Sessions(
         users, clock, int(console.idle_minutes * 60 * SECOND), int(console.session_hours * 3600 * SECOND)

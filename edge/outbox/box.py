@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Container, Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -75,7 +76,7 @@ class Outbox:
     def put(self, draft: Draft) -> str:
         """Store a capture; it is durable when its id comes back. CaptureRefused: nothing of it was stored."""
         name = self._spool.put(draft)
-        self._note("stored", name, objects=[str(made.sop_uid) for made in draft.objects], held=draft.held)
+        self._note("stored", name, **_told(draft))
         return name
 
     def replace(self, capture: str, draft: Draft) -> None:
@@ -85,7 +86,7 @@ class Outbox:
         """
         self._spool.replace(capture, draft)
         self._changed(capture)
-        self._note("replaced", capture, objects=[str(made.sop_uid) for made in draft.objects], held=draft.held)
+        self._note("replaced", capture, **_told(draft))
 
     def check_room(self) -> None:
         """CaptureRefused while the disk is too full for a new capture."""
@@ -301,3 +302,12 @@ class Outbox:
     def close(self) -> None:
         """Give up what is owned."""
         self._owned.close()
+
+
+def _told(draft: Draft) -> dict[str, object]:
+    """Of what was stored, for the audit log: enough to say later what a line is about, when the capture is gone."""
+    return {
+        "objects": [str(made.sop_uid) for made in draft.objects], "held": draft.held, "exam": draft.exam_uid,
+        "study": str(draft.objects[0].study_uid) if draft.objects else "",
+        "classes": dict(Counter(str(made.sop_class) for made in draft.objects)),
+    }  # fmt: skip
