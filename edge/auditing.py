@@ -1,4 +1,4 @@
-"""The forward process's audit thread, put together: which logs, which key, which repository, whose study it is about."""
+"""The forward process's audit thread, put together: which logs, which key, which repository, whose study it is."""
 
 from __future__ import annotations
 
