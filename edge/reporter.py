@@ -104,7 +104,12 @@ class Reporter:
             self.step()
         if self._line is not None and self._line.close(GOODBYE_S):
             self._confirm(len(self._sent))
-        self._line = None
+            self._line = None
+        self.drop()
+
+    def drop(self) -> None:
+        """Let go of everything as it is."""
+        self._hang_up()
         for follower in self._followers.values():
             follower.close()
 

@@ -162,7 +162,7 @@ def _told(verdict: Verdict) -> dict[str, Any]:
 
 
 def _in_words(name: str, verdict: Verdict) -> str:
-    lines = [f"{name}: {verdict.entries} lines, the last is {verdict.head}"]
+    lines = [f"{name}: {verdict.entries} lines" + (f", the last is {verdict.head}" if verdict.entries else "")]
     if verdict.sealed is not None and verdict.entries:
         unsealed = verdict.entries - verdict.sealed
         lines[0] += f"; sealed up to line {verdict.sealed}" + (f", {unsealed} since" if unsealed else "")

@@ -22,11 +22,7 @@ class Lines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def _list(asked: Asked) -> Answer:
     page: Lines = asked.query
-    logs = {
-        **audit_logs(asked.office.config),
-        "console": asked.office.audit(),
-        "outbox": asked.office.archive.box.audit,
-    }
+    logs = audit_logs(asked.office.config)
     # Each log in its own order, from its end: nobody who wants a page reads a whole log.
     every = heapq.merge(*(_told(name, log, page.before) for name, log in logs.items()), key=_when, reverse=True)
     newest = list(itertools.islice(every, page.limit))

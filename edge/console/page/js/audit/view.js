@@ -1,4 +1,4 @@
-// The audit log: who did what to which object. Both logs, the newest first; their chains can be verified.
+// The audit log: who did what to which object. All logs as one, the newest first; their chains can be verified.
 import { get } from "../api.js";
 import { button, el, field, fill } from "../parts/dom.js";
 import { dayAndTime } from "../parts/format.js";
