@@ -257,6 +257,17 @@ def bench(
     command.run(options, picture, as_json=json)
 
 
+@app.command()
+def sbom(
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write it here; otherwise to stdout.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """What this installation is made of: packages, engines, system libraries, as CycloneDX 1.6 (JSON)."""
+    from edge.commands import sbom as command
+
+    raise typer.Exit(command.run(config, out))
+
+
 @config_app.command("check")
 def config_check(
     path: Annotated[Path, typer.Argument(help="The configuration file.")], json: JsonOption = False

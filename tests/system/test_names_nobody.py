@@ -26,6 +26,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from edge.client import Control
 from edge.outbox import Outbox, Settings
 from tests.archives import free_port, storescp, until
+from tests.repository import Repository
 from tests.system.process import ROOT, Daemon, Scanner, running
 
 pytestmark = pytest.mark.timeout(480)
@@ -37,9 +38,10 @@ SECRETS = ("WEISSENBERG", "THEODORA", "88341", "19370829", "55012", "OBERHOLZER"
 NAMED = re.compile("|".join(rf"(?<!\d){one}(?!\d)" if one.isdigit() else one for one in SECRETS), re.IGNORECASE)
 
 
-def config(home: Path, ris: int, ports: dict[str, int]) -> str:
+def config(home: Path, ris: int, ports: dict[str, int], audit: str) -> str:
     return f"""
-[outbox]
+[audit]
+{audit}[outbox]
 folder = "{home}/outbox"
 least_free_mb = 0
 watermark_percent = 100
@@ -262,9 +264,13 @@ def test_when_everything_goes_wrong_nothing_names_anybody(tmp_path: Path) -> Non
         unkind_peers() as (ris, complains),
         storescp(tmp_path / "r", "--refuse") as (refuses, _),
         storescp(tmp_path / "a", "--abort-during") as (aborts, _),
+        contextlib.closing(Repository(tmp_path / "tls")) as repository,
     ):
         ports = {"refuses": refuses, "aborts": aborts, "complains": complains, "away": free_port()}
-        with running(tmp_path, config(tmp_path, ris, ports)) as daemon, forwarding(tmp_path) as log:
+        with (
+            running(tmp_path, config(tmp_path, ris, ports, repository.config())) as daemon,
+            forwarding(tmp_path) as log,
+        ):
             watcher, scanner = Watcher(tmp_path), Scanner(daemon)
             watcher.start()
             try:
@@ -273,6 +279,7 @@ def test_when_everything_goes_wrong_nothing_names_anybody(tmp_path: Path) -> Non
                 everything_was_tried(log, daemon, tmp_path / "usb")
                 correct_and_close(desk)
                 look_at_the_queue(desk, tmp_path)
+                told_of(repository)
                 desk.written.append(json.dumps(Control(f"ipc://{tmp_path}/control", timeout_s=20).ask("status")))
             finally:
                 scanner.close()
@@ -283,6 +290,14 @@ def test_when_everything_goes_wrong_nothing_names_anybody(tmp_path: Path) -> Non
     assert len(watcher.events) > 5
     assert [event for event in watcher.events if NAMED.search(event)] == []
     look_through(tmp_path)
+
+
+def told_of(repository: Repository) -> None:
+    """The audit repository alone is told whose pictures they are: by the patient's ID, where the standard wants it."""
+    until(lambda: any(PATIENT["id"].encode() in one for one in repository.messages), "the repository was told", 60)
+    for message in repository.messages:
+        rest = message.replace(PATIENT["id"].encode(), b"").replace(WRONG["id"].encode(), b"")
+        assert not NAMED.search(rest.decode())
 
 
 def look_through(home: Path) -> None:
