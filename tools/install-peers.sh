@@ -14,6 +14,9 @@ want /usr/bin/chromedriver chromium-driver
 want /usr/bin/node nodejs
 want /usr/bin/Xvfb xvfb
 want /usr/bin/xdotool xdotool
+want /usr/bin/xmllint libxml2-utils
+want /usr/sbin/rsyslogd rsyslog
+want "$(echo /usr/lib/*/rsyslog/lmnsd_ossl.so)" rsyslog-openssl
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ]; then as_root=; else as_root="sudo -n"; fi
 if ! command -v apt-get >/dev/null 2>&1 || ! $as_root true 2>/dev/null; then
