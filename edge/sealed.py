@@ -1,13 +1,13 @@
-"""A signed file of files: the form that engine bundles and updates share. What each may hold is its own module's to say.
+"""A signed file of files: the form that engine bundles and updates share. What each may hold, its own module says.
 
-    seven letters of its kind + format | length of the listing, 4 bytes | the listing, JSON | Ed25519 signature, 64 bytes
+    seven letters of its kind + format | length of the listing, 4 bytes | the listing, JSON | signature, 64 bytes
     the files' contents, one after the other, as the listing has them, and nothing behind
 
-The listing names the signer's key, and each file with its size and SHA-256; its JSON has one form only, so that no two
-readers can read it differently. It is checked before anything else is read: what follows it is measured against what
-was signed, byte by byte, as it comes. Files lie in one folder and have plain names: there are no paths, no links and no
-modes that a bundle could bring along. The head stays with what was installed (`bundle.head`): it can be checked against
-the signature again, at any time.
+The signature is Ed25519. The listing names the signer's key, and each file with its size and SHA-256; its JSON has
+one form only, so that no two readers can read it differently. It is checked before anything else is read: what
+follows it is measured against what was signed, byte by byte, as it comes. Files lie in one folder and have plain
+names: there are no paths, no links and no modes that a bundle could bring along. The head stays with what was
+installed (`bundle.head`): it can be checked against the signature again, at any time.
 """
 
 from __future__ import annotations

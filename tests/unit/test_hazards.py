@@ -1,4 +1,4 @@
-"""The table of hazards says what is so: its files exist, its tests are there and run in CI, and nothing is left blank."""
+"""The table of hazards says what is so: its files exist, its tests are there and run in CI, nothing is left blank."""
 
 from __future__ import annotations
 
