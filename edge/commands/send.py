@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 from rich.console import Console
@@ -46,7 +49,8 @@ def run(kind: str, settings: dict[str, object], to: str, seconds: float, *, as_j
     try:
         if not pusher.wait_for_daemon(DAEMON_PATIENCE_S):
             raise SourceUnavailable(f"no daemon takes frames at {to}: is `limpid run` running?")
-        done = _send(source, pusher, seconds)
+        with _told_to_stop() as stop:
+            done = _send(source, pusher, seconds, stop)
     except KeyboardInterrupt:
         done = Sent(pusher.sent, pusher.refused)
     finally:
@@ -55,12 +59,27 @@ def run(kind: str, settings: dict[str, object], to: str, seconds: float, *, as_j
     _print(done, as_json=as_json)
 
 
-def _send(source: Source, pusher: Pusher, seconds: float) -> Sent:
+@contextlib.contextmanager
+def _told_to_stop() -> Generator[threading.Event]:
+    """Ctrl-C ends it between two frames: one that is being handed over is counted as what became of it."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    # Not in the handler itself: a second one may come while the first holds the lock.
+    before = signal.signal(signal.SIGINT, lambda *_: threading.Thread(target=stop.set).start())
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _send(source: Source, pusher: Pusher, seconds: float, stop: threading.Event) -> Sent:
     until = time.monotonic() + seconds if seconds else float("inf")
     done = Sent()
     console = Console(stderr=True, quiet=not sys.stderr.isatty())
     with console.status("sending") as status:
-        while not source.ended and time.monotonic() < until:
+        while not source.ended and time.monotonic() < until and not stop.is_set():
             try:
                 frame = source.next(0.1)
             except BadFrame:
