@@ -187,7 +187,11 @@ class Orthanc:
         return {one["MainDicomTags"]["SOPInstanceUID"]: one["ID"] for one in found}
 
     def file(self, sop_uid: str) -> bytes:
-        return self.ask(f"/instances/{self.instances()[sop_uid]}/file")
+        return self.file_of(self.instances()[sop_uid])
+
+    def file_of(self, own_id: str) -> bytes:
+        """Of many, ask by Orthanc's own id: it lists all it has for every look-up by UID."""
+        return self.ask(f"/instances/{own_id}/file")
 
     def delete(self, sop_uid: str) -> None:
         self.ask(f"/instances/{self.instances()[sop_uid]}", "DELETE")

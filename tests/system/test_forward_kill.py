@@ -47,7 +47,7 @@ def assert_exactly_once(archive: Orthanc, things: list[Phantom]) -> None:
     there = archive.instances()
     assert sorted(there) == sorted(thing.sop_uid for thing in things)
     for thing in things:
-        assert data_set_of(archive.file(thing.sop_uid)) == data_set_of(thing.content), thing.sop_uid
+        assert data_set_of(archive.file_of(there[thing.sop_uid])) == data_set_of(thing.content), thing.sop_uid
 
 
 def kill_again_and_again(tmp_path: Path, kills: int, captures_a_life: int) -> None:

@@ -42,7 +42,7 @@ def check_what_arrived(archive: Orthanc, made: Appliance, presser: Presser) -> N
     assert lost == [], "acknowledged, and not there whole"
     for name, told in presser.told.items():
         for role, uid in zip(("original", "enhanced"), stored[name], strict=True):
-            found = Stored(BytesIO(archive.file(uid)))
+            found = Stored(BytesIO(archive.file_of(there[uid])))
             assert found.frames == told.frames
             assert str(found.elements.PatientID) == PATIENT["id"]
             assert told.sums is None or told.sums[role] == frames_sum(found), (name, role)
@@ -51,8 +51,8 @@ def check_what_arrived(archive: Orthanc, made: Appliance, presser: Presser) -> N
 def check_every_instance(archive: Orthanc) -> None:
     """Also of what nobody was told of: whole pairs, the frames that were sent, in their order."""
     there = archive.instances()
-    for uid in there:
-        found = Stored(BytesIO(archive.file(uid)))
+    for own_id in there.values():
+        found = Stored(BytesIO(archive.file_of(own_id)))
         kind = "SourceImageSequence" if found.elements.ImageType[0] == "DERIVED" else "ReferencedImageSequence"
         assert found.elements[kind].value[0].ReferencedSOPInstanceUID in there, "half a pair"
         frames = list(found.each_frame())
@@ -65,8 +65,8 @@ def check_every_instance(archive: Orthanc) -> None:
 def check_every_byte(archive: Orthanc, ledger: Ledger) -> None:
     """Each object there is, byte for byte, one that lay whole in the outbox."""
     stored = ledger.sums()
-    for uid in archive.instances():
-        assert hashlib.sha256(data_set_of(archive.file(uid))).hexdigest() in stored, f"{uid} never lay in the outbox so"
+    for uid, own_id in archive.instances().items():
+        assert hashlib.sha256(data_set_of(archive.file_of(own_id))).hexdigest() in stored, f"{uid} never lay there so"
 
 
 def _came_once(archive: Orthanc) -> bool:
