@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from edge import __version__
-from edge.commands import audit_app, capture_app, console_app, engine_app, exam_app, outbox_app
+from edge.commands import audit_app, capture_app, console_app, engine_app, exam_app, outbox_app, update_app
 from edge.errors import ConfigError, LimpidError
 
 OPERATOR_ERROR = 2
@@ -35,6 +35,7 @@ app.add_typer(console_app.app, name="console")
 app.add_typer(engine_app.app, name="engine")
 app.add_typer(exam_app.app, name="exam")
 app.add_typer(outbox_app.app, name="outbox")
+app.add_typer(update_app.app, name="update")
 
 ConfigOption = Annotated[
     Path | None,
@@ -86,11 +87,19 @@ def demo(
 
 
 @app.command()
-def run(config: ConfigOption = None) -> None:
+def run(
+    config: ConfigOption = None,
+    update_state: Annotated[
+        Path | None,
+        typer.Option("--update-state", help="Let `limpid update` start them again: its --state.", show_default=False),
+    ] = None,
+    update_root: Annotated[Path, typer.Option("--update-root", help="And its --root.")] = Path("/opt/limpid"),
+) -> None:
     """Run and supervise the appliance's processes, where there is no systemd."""
     from edge.commands import run as command
 
-    raise typer.Exit(command.run(config))
+    updates = command.Updates(update_state, update_root) if update_state is not None else None
+    raise typer.Exit(command.run(config, updates))
 
 
 @app.command()

@@ -1,13 +1,13 @@
-"""A signed file of files: the form that engine bundles and updates share. What each may hold, its own module says.
+"""A signed file of files: the form that engine bundles and updates share. What each holds is its own module's to say.
 
-    seven letters of its kind + format | length of the listing, 4 bytes | the listing, JSON | signature, 64 bytes
+    seven letters of its kind + format | length of the listing, 4 bytes | listing, JSON | Ed25519 signature, 64 bytes
     the files' contents, one after the other, as the listing has them, and nothing behind
 
-The signature is Ed25519. The listing names the signer's key, and each file with its size and SHA-256; its JSON has
-one form only, so that no two readers can read it differently. It is checked before anything else is read: what
-follows it is measured against what was signed, byte by byte, as it comes. Files lie in one folder and have plain
-names: there are no paths, no links and no modes that a bundle could bring along. The head stays with what was
-installed (`bundle.head`): it can be checked against the signature again, at any time.
+The listing names the signer's key, and each file with its size and SHA-256; its JSON has one form only, so that no two
+readers can read it differently. It is checked before anything else is read: what follows it is measured against what
+was signed, byte by byte, as it comes. Files lie in one folder and have plain names: there are no paths, no links and no
+modes that a bundle could bring along. The head stays with what was installed (`bundle.head`): it can be checked against
+the signature again, at any time.
 """
 
 from __future__ import annotations
@@ -158,14 +158,23 @@ def unpack(kind: Kind[L], stream: Stream, head: Head[L], into: Path, progress: P
         write_all(fd, head.content)
 
 
-def _copy(kind: Kind[L], stream: Stream, listed: Listed, fd: int, progress: Progress) -> None:
+def read_through(kind: Kind[L], stream: Stream, head: Head[L], progress: Progress = lambda _bytes: None) -> None:
+    """Whether all of it is what was signed; nothing is kept."""
+    for listed in head.listing.files:
+        _copy(kind, stream, listed, None, progress)
+    if stream.read(1):
+        raise kind.refused("something follows its last file")
+
+
+def _copy(kind: Kind[L], stream: Stream, listed: Listed, fd: int | None, progress: Progress) -> None:
     digest, left = hashlib.sha256(), listed.size
     while left:
         piece = stream.read(min(left, CHUNK))
         if not piece:
             raise kind.refused(f"it is cut short: {listed.name} lacks {left} of {listed.size} bytes")
         digest.update(piece)
-        write_all(fd, piece)
+        if fd is not None:
+            write_all(fd, piece)
         left -= len(piece)
         progress(len(piece))
     if digest.hexdigest() != listed.sha256:
