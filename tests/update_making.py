@@ -1,5 +1,7 @@
-"""Versions of this very application to update to: real wheels and trees of it, small because they share what they need with
-the environment that runs the tests (by a `.pth`), and spoilt on purpose where a test wants a bad one. Not a test itself.
+"""Versions of this very application to update to: real wheels and trees of it, spoilt on purpose where a test wants it.
+
+They are small because they share what they need with the environment that runs the tests, by a `.pth`. Not a test
+itself.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Terms:
     length_s: float = LENGTH_S
     ready_s: float = READY_S
     fewest_frames: int = FEWEST_FRAMES
-    before_s: float = 5.0  # how long the picture is looked at before the switch
+    before_s: float = 2.0  # how long the picture is looked at before the switch
 
 
 class Settling:
