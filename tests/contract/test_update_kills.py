@@ -1,4 +1,4 @@
-"""kill -9 at random moments of staging, switching, keeping, rolling back: current is the old version or the new, whole."""
+"""kill -9 at random moments of staging, switching, keeping and going back: current is old or new, and whole."""
 
 from __future__ import annotations
 

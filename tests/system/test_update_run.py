@@ -1,4 +1,4 @@
-"""Updates of a real appliance: real versions, `limpid run`, a scanner that never stops, every command as one types it."""
+"""Updates of a real appliance: real versions, `limpid run`, a scanner that never stops, commands as one types them."""
 
 from __future__ import annotations
 

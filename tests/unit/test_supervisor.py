@@ -15,7 +15,7 @@ import pytest
 
 from edge.clock import MS, SECOND, ManualClock
 from edge.health import Events
-from edge.supervisor import CONFIG_ERROR, PAUSES_S, STEADY, Supervisor, own_command
+from edge.supervisor import CONFIG_ERROR, PAUSES_S, STEADY, Supervisor, current_python, own_command
 
 PATIENCE_S = 20.0
 FOREVER = "import signal; signal.pause()"
@@ -48,7 +48,12 @@ class WatchedClock(ManualClock):
 class Minded:
     """A supervisor on its own thread, and the events it writes."""
 
-    def __init__(self, commands: dict[str, Sequence[str]], on_event: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        commands: dict[str, Sequence[str]],
+        on_event: Callable[[dict[str, Any]], None],
+        renew: Callable[[], dict[str, Sequence[str]]] | None = None,
+    ) -> None:
         self.clock = WatchedClock()
         self.stop = threading.Event()
         self.status: int | None = None
@@ -56,7 +61,9 @@ class Minded:
         events.listen(on_event)
         events.start()
         self._events = events
-        supervisor = Supervisor(commands, self.clock, events)
+        self.told: list[tuple[int, dict[str, int]]] = []
+        supervisor = Supervisor(commands, self.clock, events, renew, lambda *facts: self.told.append(facts))
+        self.again = supervisor.again
         self._thread = threading.Thread(target=lambda: setattr(self, "status", supervisor.run(self.stop)))
         self._thread.start()
 
@@ -72,8 +79,12 @@ def mind() -> Any:
     """Makes supervisors, and ends them whatever happens to the test."""
     made: list[Minded] = []
 
-    def make(commands: dict[str, Sequence[str]], on_event: Callable[[dict[str, Any]], None]) -> Minded:
-        made.append(Minded(commands, on_event))
+    def make(
+        commands: dict[str, Sequence[str]],
+        on_event: Callable[[dict[str, Any]], None],
+        renew: Callable[[], dict[str, Sequence[str]]] | None = None,
+    ) -> Minded:
+        made.append(Minded(commands, on_event, renew))
         return made[-1]
 
     yield make
@@ -196,3 +207,41 @@ def test_one_that_does_not_heed_sigterm_is_killed(mind: Any, tmp_path: Path) -> 
 
 def test_our_own_processes_run_on_this_very_interpreter() -> None:
     assert own_command("live", "--config", "x") == [sys.executable, "-m", "edge", "live", "--config", "x"]
+
+
+def test_told_so_it_starts_everything_again_with_what_is_current_then(mind: Any) -> None:
+    heard = Heard()
+    commands = {"live": python(FOREVER), "old": python(FOREVER)}
+    minded = mind(commands, heard, lambda: {"live": python(FOREVER), "console": python(FOREVER)})
+    heard.wait_for("process.started", 2)
+    minded.again.set()
+    started = heard.wait_for("process.started", 4)
+    assert [event["process"] for event in started] == ["live", "old", "live", "console"]
+    assert heard.named("process.ended") == []  # none of them ended by itself
+    for event in started[:2]:
+        assert not Path(f"/proc/{event['pid']}").exists()
+    minded.stop.set()
+    assert minded.join() == 0
+    assert minded.told[0] == (0, {"live": 0, "old": 0})
+    assert minded.told[-1] == (1, {"live": 0, "console": 0})
+
+
+def test_of_a_version_that_was_switched_to_a_refusal_does_not_end_everything(mind: Any) -> None:
+    heard = Heard()
+    minded = mind({"live": python(FOREVER)}, heard, lambda: {"live": python(f"raise SystemExit({CONFIG_ERROR})")})
+    heard.wait_for("process.started", 1)
+    minded.again.set()
+    assert heard.wait_for("process.ended", 1)[0]["status"] == CONFIG_ERROR
+    heard.wait_for("process.started", 3)  # tried again, for its trial to count
+    assert minded.status is None
+
+
+def test_processes_run_the_version_that_is_current_by_its_own_path(tmp_path: Path) -> None:
+    for version in ("1.0", "2.0"):
+        (tmp_path / "versions" / version / "venv/bin").mkdir(parents=True)
+        (tmp_path / "versions" / version / "venv/bin/python").touch()
+    mine = tmp_path / "versions/1.0/venv/bin/python"
+    assert current_python(mine) == mine
+    (tmp_path / "current").symlink_to("versions/2.0")
+    assert current_python(mine) == tmp_path / "versions/2.0/venv/bin/python"
+    assert current_python(Path("/usr/bin/python3")) == Path("/usr/bin/python3")
