@@ -37,7 +37,7 @@ from tests.update_making import (
     update_at,
 )  # fmt: skip
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 FPS = 15.0
 SITE = """
 [live]
@@ -113,7 +113,7 @@ class Site:
 
     def told(self, *words: str) -> tuple[int, dict[str, Any], str]:
         process = self.command(*words)
-        out, error = process.communicate(timeout=240)
+        out, error = process.communicate(timeout=600)
         return process.returncode, json.loads(out) if out else {}, error.decode()
 
     def stage(self, *versions: str) -> None:
@@ -159,7 +159,7 @@ class Site:
         return bool(frames["enhanced"] or frames["original"])
 
     def wait(self, met: Callable[[], bool], what: str) -> None:
-        until = time.monotonic() + 2 * PATIENCE_S
+        until = time.monotonic() + 5 * PATIENCE_S
         while not met():
             assert time.monotonic() < until, f"in vain: {what}\n{(self.home / 'log').read_text()[-2000:]}"
             time.sleep(0.05)
