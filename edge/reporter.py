@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from edge import durable
 from edge.audit import Audit, Follower, Mark, dicom
 from edge.audit.chain import Line as Logged
 from edge.backoff import wait_ns
@@ -28,7 +29,6 @@ from edge.clock import SECOND, Clock
 from edge.config import AuditTrail
 from edge.errors import SinkUnavailable
 from edge.forwarder import Emits
-from edge.outbox import disk
 from edge.signing import Signer
 from edge.syslog import Header, Line, Untrusted, open_line, record
 
@@ -180,8 +180,8 @@ class Reporter:
             self.told[one.log] = one.mark
         self._taken -= min(count, self._taken)
         with contextlib.suppress(OSError):  # a full disk: they are sent once more after the next start
-            disk.make_folder(self._path.parent)
-            disk.write_durably(self._path, msgspec.json.encode(self.told))
+            durable.make_folder(self._path.parent)
+            durable.write_durably(self._path, msgspec.json.encode(self.told))
 
     def _hang_up(self) -> None:
         """What is not known to have arrived is read, and sent, again."""

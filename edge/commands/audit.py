@@ -20,11 +20,11 @@ from rich.console import Console
 from rich.table import Table
 
 from edge import config as configs
+from edge import durable
 from edge.activation import login
 from edge.audit import Audit, Entry, Verdict
 from edge.config import Config
 from edge.errors import ConfigError
-from edge.outbox import disk
 from edge.places import audit_logs, note_system, system_folder
 from edge.reporter import TOLD, Mark, behind, read_told
 from edge.signing import load_public, load_signer, make_key
@@ -182,7 +182,7 @@ def export(desk: Desk, into: Path) -> int:
             raise ConfigError(f"{into} is not empty")
         written = {name: _copy(log, into / f"{name}.jsonl") for name, log in desk.logs.items() if log.files()}
         heads = {name: log.verify().head for name, log in desk.logs.items() if name in written}
-        disk.write_durably(into / "heads.json", json.dumps(heads, indent=1).encode() + b"\n")
+        durable.write_durably(into / "heads.json", json.dumps(heads, indent=1).encode() + b"\n")
     except OSError as error:
         raise ConfigError(f"{into}: {error.strerror}") from error
     for name in written:
@@ -195,7 +195,7 @@ def export(desk: Desk, into: Path) -> int:
 
 def _copy(log: Audit, to: Path) -> int:
     count = 0
-    fd = disk.create(to)
+    fd = durable.create(to)
     with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor
         for line in log.lines():
             file.write(line + b"\n")

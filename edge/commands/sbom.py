@@ -21,12 +21,11 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from edge import __version__
+from edge import __version__, durable
 from edge import config as configs
 from edge.catalog import Engine, open_catalog
 from edge.config import Config
 from edge.errors import ConfigError
-from edge.outbox import disk
 
 ROOT = "limpid-edge"
 FORMAT, VERSION = "CycloneDX", "1.6"
@@ -55,7 +54,7 @@ def run(path: Path | None, out: Path | None) -> int:
         print(text, end="")
         return 0
     try:
-        disk.write_durably(out, text.encode(), mode=0o644)
+        durable.write_durably(out, text.encode(), mode=0o644)
     except OSError as error:
         raise ConfigError(f"{out}: {error.strerror}") from error
     print(f"{out}: {len(made['components'])} components")

@@ -66,7 +66,7 @@ class VersionStore(Shelf):
         super().__init__(root)
         self.state = state
         self.keys = keys
-        self.audit = Audit(state / "audit.jsonl", wall, who)
+        self.audit = Audit(state / "audit.jsonl", wall, who, name="updates")
 
     # ------------------------------------------------ what is there
 
