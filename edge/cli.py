@@ -242,6 +242,33 @@ def doctor(config: ConfigOption = None, json: JsonOption = False) -> None:
 
 
 @app.command()
+def quality(
+    config: ConfigOption = None,
+    days: Annotated[int, typer.Option(min=1, max=366, help="The last so many days.")] = 31,
+    json: JsonOption = False,
+) -> None:
+    """What each day's pictures were like: treatment, latency, noise, sharpness, drift. Kept for a year."""
+    from edge.commands import quality as command
+
+    raise typer.Exit(command.run(config, days, as_json=json))
+
+
+@app.command(name="support-bundle")
+def support_bundle(
+    config: ConfigOption = None,
+    to: Annotated[
+        Path | None, typer.Option(help="The file to write; otherwise one in this folder.", show_default=False)
+    ] = None,
+    listing: Annotated[bool, typer.Option("--list", help="Only say what would go in.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """One file for whoever helps from afar: versions, findings, events, counts. Nothing in it is of a patient."""
+    from edge.commands import support_bundle as command
+
+    raise typer.Exit(command.run(config, to, listing=listing, as_json=json))
+
+
+@app.command()
 def bench(
     size: Annotated[str, typer.Option(help="WIDTHxHEIGHT of a frame.")] = "640x480",
     fps: Annotated[float, typer.Option(min=1, max=1000, help="Frames a second, each stream.")] = 30.0,

@@ -5,6 +5,8 @@ main       this script                signals, build-up and take-down
 live       pipeline.Live.run          source, intake, lanes, sessions, displays' sockets, recent pictures
 receive-*  sources.Pumped             a source that decodes or renders; none for zeromq
 survey     survey.Survey.run          region trackers, opening engines
+lookout    lookout.Lookout.run        is the input like what the engine was judged on; the day's figures
+report     process_report.Reporter    the process's own report
 engines    steward.Steward.run        the catalogue, engines on trial, the way back
 capture    capture.Shutter.run        exams, clips being recorded, putting into the outbox
 hatch      hatch.Hatch.run            the darkroom, a child process that compresses and corrects what is stored
@@ -48,16 +50,21 @@ from edge.displays import Display, open_display
 from edge.displays.publish import Options as PublishOptions
 from edge.displays.publish import Publisher
 from edge.engine_store import EngineStore, home_of, keyring_of
-from edge.exam_book import Book
+from edge.exam_book import Book as ExamBook
 from edge.exams import Exams
 from edge.filing import Equipment, Filing, station_of
 from edge.hatch import Hatch
 from edge.health import Events, Vitals, Watchdog, notify, percentiles
 from edge.intake import Intake
+from edge.lookout import Lookout, Sight
 from edge.outbox import Outbox, utc_now
 from edge.pipeline import Live
-from edge.places import note_system, places_of
+from edge.places import note_system, places_of, quality_of, reports_of
+from edge.process_report import Own, Reporter
+from edge.profiles import Profiles
+from edge.quality_book import Book
 from edge.reception import Reception
+from edge.region import Region
 from edge.sensors import Place, open_sensors
 from edge.shared import Shared
 from edge.sources import open_prompt
@@ -90,6 +97,8 @@ class Parts:
     survey: Survey
     steward: Steward
     live: Live
+    lookout: Lookout
+    reporter: Reporter
     captures: Captures
     control: ControlSocket
     checkup: Checkup
@@ -115,6 +124,8 @@ def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int]
         _quiet_collector()
         threads = [
             vital("survey", parts.survey.run, stop, crashed),
+            vital("lookout", parts.lookout.run, stop, crashed),
+            vital("report", parts.reporter.run, stop, crashed),
             vital("engines", parts.steward.run, stop, crashed),
             vital("hatch", parts.captures.hatch.run, stop, crashed),
             vital("capture", parts.captures.shutter.run, stop, crashed),
@@ -142,7 +153,7 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
     """Make everything, in the order in which it depends on each other; `down` undoes it in reverse."""
     context = zmq.Context.instance()
     clock = MonotonicClock()
-    events = Events(clock)
+    events = Events(clock, process="limpid-live")
     event_socket = EventSocket(config.sockets.events, context)
     down.callback(event_socket.close)
     down.callback(events.close)
@@ -175,18 +186,34 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
         lambda: checkup.step,
     )  # fmt: skip
     down.callback(live.close)
+    lookout = build_lookout(shared, catalog, intake, live)
+    events.listen(lookout.hear)
+    reporter = Reporter(reports_of(config), Own("live", lambda: {"events_lost": events.lost}), clock, events)
     captures = build_captures(shared, catalog, Pictures(live.recent.snapshot, live.newest, recorder))
     down.callback(captures.outbox.close)
     desk = Desk(
         shared.wishes, catalog,
-        lambda: {**status(shared, intake, live), "recording": recorder.streams(), **steward.facts(),
+        lambda: {**status(shared, intake, live, lookout), "recording": recorder.streams(), **steward.facts(),
                  "health": checkup.as_dict()},
         captures.shutter.ask, captures.reception.ask, steward.ask,
     )  # fmt: skip
     control = ControlSocket(config.sockets.control, desk, context)
     watchdog = Watchdog(shared.vitals, int(live_settings.watchdog_s * SECOND), events)
     down.callback(watchdog.close)
-    return Parts(shared, intake, survey, steward, live, captures, control, checkup, watchdog)
+    return Parts(shared, intake, survey, steward, live, lookout, reporter, captures, control, checkup, watchdog)
+
+
+def build_lookout(shared: Shared, catalog: Catalog, intake: Intake, live: Live) -> Lookout:
+    def region_of(stream: str) -> Region | None:
+        lane = live.lanes.get(stream)
+        return lane.region if lane is not None else None
+
+    def tell(streams: frozenset[str]) -> None:
+        live.outside = streams
+
+    sight = Sight(live.newest, region_of, intake.tallies.copy, tell)
+    book = Book(quality_of(shared.config))
+    return Lookout(sight, Profiles(catalog), book, shared.clock, shared.events, local_now)
 
 
 def build_captures(shared: Shared, catalog: Catalog, pictures: Pictures) -> Captures:
@@ -197,7 +224,7 @@ def build_captures(shared: Shared, catalog: Catalog, pictures: Pictures) -> Capt
     storeroom = Storeroom(config, outbox, hatch, events)
     notices = StepQueue(places.steps) if config.mpps.host else None
     exams = Exams(
-        Book(places.exams), config, local_now, events, lambda rule: apply_preset(shared, catalog, rule), notices
+        ExamBook(places.exams), config, local_now, events, lambda rule: apply_preset(shared, catalog, rule), notices
     )
     station = station_of(config.station, tells_steps=bool(config.mpps.host))
     equipment = Equipment(station, runtime_name(config.engines.backend), catalog.versions)
@@ -238,9 +265,12 @@ def local_now() -> datetime:
     return datetime.now().astimezone()
 
 
-def status(shared: Shared, intake: Intake, live: Live) -> dict[str, Any]:
+def status(shared: Shared, intake: Intake, live: Live, lookout: Lookout) -> dict[str, Any]:
     """What the control socket answers to "status". Runs on the control thread: reads, never writes."""
-    streams = {name: _stream_status(shared, intake, live, name) for name in list(intake.tallies)}
+    streams = {
+        name: {**_stream_status(shared, intake, live, name), "drift": lookout.facts(name)}
+        for name in list(intake.tallies)
+    }
     memory = psutil.Process().memory_info().rss
     return {
         "version": __version__,

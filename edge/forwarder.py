@@ -191,7 +191,7 @@ class Courier:
             tries = self._tries[item.key] = self._tries.get(item.key, 0) + 1
         self.hold(item.key, tries)
         self.pause()
-        self._emit("object.later", item, reason=str(trouble), tries=tries)
+        self._emit("object.later", item, kind=type(trouble).__name__, reason=str(trouble), tries=tries)
 
     def _set_aside(self, item: Item, reason: str) -> None:
         """The outbox has seen to it, unless only this courier could tell that something is wrong with the object."""

@@ -19,7 +19,9 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from edge.clock import SECOND, Clock
+from edge.event_table import level_of
 from edge.frame import Shown, Treatment
+from edge.journal import SOCKET, Journal, is_journal
 
 Event = dict[str, Any]
 RATE_WINDOW = SECOND
@@ -78,12 +80,15 @@ def percentiles(values_ns: list[int] | deque[int]) -> dict[str, float]:
 class Events:
     """Structured events: queued without waiting by anyone, written by one thread of their own.
 
-    No event carries pixels or anything about a patient; `emit` takes names and numbers.
+    No event carries pixels or anything about a patient; `emit` takes names and numbers. Where systemd has connected
+    `out` to its journal they go there field by field, otherwise to `out` as JSON, one a line.
     """
 
-    def __init__(self, clock: Clock, out: TextIO = sys.stderr) -> None:
+    def __init__(self, clock: Clock, out: TextIO = sys.stderr, process: str = "limpid", journal: str = SOCKET) -> None:
         self._clock = clock
         self._out = out
+        in_journal = is_journal(out, os.environ.get("JOURNAL_STREAM", ""))
+        self._journal = Journal(process, journal) if in_journal else None  # used by the events thread
         self._queue: queue.Queue[Event | None] = queue.Queue(maxsize=1000)
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self._listeners: list[Callable[[Event], None]] = []
@@ -95,8 +100,8 @@ class Events:
         self._thread.start()
 
     def listen(self, listener: Callable[[Event], None]) -> None:
-        """Called on the events thread. Only before `start`."""
-        self._listeners.append(listener)
+        """Called on the events thread, with what is told from now on."""
+        self._listeners = [*self._listeners, listener]
 
     def emit(self, event: str, **facts: Any) -> None:
         now = self._clock.now()
@@ -104,7 +109,7 @@ class Events:
             self.muted[event] += 1
             return
         try:
-            self._queue.put_nowait({"event": event, "t_ns": now, **facts})
+            self._queue.put_nowait({"event": event, "severity": level_of(event), "t_ns": now, **facts})
         except queue.Full:
             self.lost += 1
 
@@ -121,9 +126,17 @@ class Events:
         while (event := self._queue.get()) is not None:
             for listener in self._listeners:
                 listener(event)
-            # A closed terminal or a full disk must not cost the daemon its pictures.
-            with contextlib.suppress(OSError, ValueError):
-                print(json.dumps(event), file=self._out, flush=True)
+            self._write(event)
+        if self._journal is not None:
+            self._journal.close()
+
+    def _write(self, event: Event) -> None:
+        if self._journal is not None:
+            self.lost += not self._journal.send(event)
+            return
+        # A closed terminal or a full disk must not cost the daemon its pictures.
+        with contextlib.suppress(OSError, ValueError):
+            print(json.dumps(event), file=self._out, flush=True)
 
     def close(self, timeout_s: float = 0.5) -> None:
         with contextlib.suppress(queue.Full):

@@ -291,6 +291,11 @@ class Lane:
         return self._key
 
     @property
+    def region(self) -> Region | None:
+        """Where the image is. Replaced whole by live; others read."""
+        return self._region
+
+    @property
     def computing_since_ns(self) -> int | None:
         """When the oldest unfinished computation began, for the watchdog."""
         since = [running.since_ns for running in (self._late, self._probing) if running is not None]

@@ -56,6 +56,7 @@ class Live:
         self._chores: list[tuple[Lane, Shown]] = []
         self._collected_ns = shared.clock.now()
         self.lanes: dict[str, Lane] = {}
+        self.outside: frozenset[str] = frozenset()  # streams unlike what their engine was judged on; set by the lookout
         self.newest: dict[str, Shown] = {}  # of each stream, also of a frozen one; written by live, read by capture
         recent_ns = int(shared.config.live.recent_seconds * SECOND)
         self.recent: Ring[Shown] = Ring(  # written by live; capture takes snapshot()
@@ -123,6 +124,8 @@ class Live:
         flags |= Flag.STAND_IN if shown.stand_in else Flag(0)
         flags |= Flag.ORIGINAL_VIEW if wish.original_view else Flag(0)
         flags |= Flag.WARM if self._heat() is not Step.NORMAL else Flag(0)
+        is_odd = lane.stream in self.outside and shown.treatment is Treatment.ENHANCED
+        flags |= Flag.OUTSIDE if is_odd else Flag(0)
         shown = _with_gap(shown, lane.last)
         started = self._clock.now()
         for display in self._displays:

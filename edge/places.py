@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,3 +77,13 @@ def note_system(config: Config, who: str, did: str, to: str, **facts: object) ->
     except OSError as error:
         return error.strerror or type(error).__name__
     return ""
+
+
+def quality_of(config: Config) -> Path:
+    return _beside_the_outbox(config) / "quality"
+
+
+def reports_of(config: Config) -> Path:
+    """Where processes report how they are: in memory where systemd has a folder for us, otherwise beside the outbox."""
+    runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    return (Path(runtime) if runtime else _beside_the_outbox(config)) / "processes"

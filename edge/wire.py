@@ -55,6 +55,7 @@ class Flag(enum.IntFlag):
     HAS_CHANGE = 16  # a part with the change map follows
     ORIGINAL_VIEW = 32  # the operator has switched the picture to the original
     WARM = 64  # the device is warm: heat holds the enhancement back
+    OUTSIDE = 128  # enhanced, and the frames are unlike those that the engine was judged on
 
 
 class Topic(str, enum.Enum):

@@ -73,7 +73,7 @@ def files(kind: Kind, data: Path) -> list[Path]:
 def _seen(contestants: Field, who: Contestant, kind: Kind, path: Path) -> Seen | None:
     """None where the file cannot be read here: a format whose reader is not installed."""
     try:
-        frames = list(_frames(path, kind))
+        frames = list(frames_of(path, kind))
     except (BadFrame, ConfigError):
         return None
     region = next((found for frame in frames if (found := regions.find(frame)) is not None), None)
@@ -94,7 +94,7 @@ def _seen(contestants: Field, who: Contestant, kind: Kind, path: Path) -> Seen |
     return Seen(path, last.pixels, after, region, change, unchanged(last, region, after))
 
 
-def _frames(path: Path, kind: Kind) -> Iterator[Frame]:
+def frames_of(path: Path, kind: Kind) -> Iterator[Frame]:
     """A still, or the first frames of a clip."""
     modality = Modality.FLUOROSCOPY if kind == "fluoroscopy" else Modality.ULTRASOUND
     clip = open_clip(path)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from calibration.profiling import with_site
 from calibration.refit import Range, Refit, Sample, refit
 from calibration.site.folder import manifest_toml, toml_text
 from calibration.site.gates import Findings, Gate, judge
@@ -20,8 +21,10 @@ from edge import __version__
 from edge.backends import open_backend
 from edge.catalog import Catalog, Engine, Judged, Manifest, float_twin, open_catalog, read_engine, shipped_folder
 from edge.config import Config
+from edge.drift import Profile, statistics
 from edge.engine_store import EngineStore, home_of, keyring_of
 from edge.errors import ConfigError, EngineRefused
+from edge.profiles import PROFILE_FILE, read_profile
 
 QuickGates = Callable[[Path], dict[str, bool]]
 SITE_MARK = "+site."
@@ -66,7 +69,9 @@ def run(options: Options, config: Config, tell: Tell, quick_gates: QuickGates | 
     _check_fits(base.manifest, recording)
     refitted = _refitted(base, recording, tell)
     manifest = _manifest(base.manifest, refitted.model)
+    profile = _profile(base, manifest, recording, tell)
     files = {
+        PROFILE_FILE: msgspec.json.encode(profile),
         manifest.model: refitted.model,
         manifest.fp32: float_twin(base).read_model(),
         "site.toml": _record(base.manifest, recording, refitted.ranges).encode(),
@@ -132,6 +137,18 @@ def _refitted(base: Engine, recording: SiteRecording, tell: Tell) -> Refit:
 def _manifest(base: Manifest, model: bytes) -> Manifest:
     version = f"{base.version}{SITE_MARK}{time.strftime('%Y%m%d')}"
     return msgspec.structs.replace(base, version=version, sha256=hashlib.sha256(model).hexdigest(), judged=None)
+
+
+def _profile(base: Engine, manifest: Manifest, recording: SiteRecording, tell: Tell) -> Profile:
+    """What the engine was judged on, and this recording."""
+    shots = recording.shots(recording.judging, tell, "looking at what the pictures are like")
+    mask, full = recording.region.mask, recording.shape.full_scale
+    found = [statistics(shot.grey, mask, full) for shot in shots]
+    rows = [figures for figures in found if figures is not None]
+    if not rows:
+        raise ConfigError(f"{recording.path}: the image in it is too small to tell what it is like")
+    of = f"the site's recording, sha256 {recording.sha256[:12]}"
+    return with_site(read_profile(base), manifest.sha256, manifest.name, rows, of)
 
 
 def _judged(

@@ -285,6 +285,8 @@ control = "{at.control}"
 events = "{at.events}"
 [source.zeromq]
 bind = "{at.frames}"
+[outbox]
+folder = "{home}/outbox"
 """
     configs.parse(text)  # a mistake here is told before a process is started
     path = home / "bench.toml"

@@ -7,6 +7,7 @@ settle-NAME       settling.Settling.run   questions and answers on what was sent
 audit             reporter.run            telling the audit repository, sealing the audit logs
 mpps              mpps.StepSender.step    notices that an exam began or ended
 events            health.Events           the log
+report            process_report.Reporter how the process is
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,13 @@ from edge import config as configs
 from edge.alarm import Alarm
 from edge.clock import Clock, MonotonicClock
 from edge.config import Config, parse_section
+from edge.dispatches import Dispatches
 from edge.errors import LimpidError
 from edge.forwarder import Courier, Destination, Surroundings
 from edge.health import Events, notify
 from edge.outbox import Capture, Outbox, Settings, Stored
-from edge.places import note_system, places_of
+from edge.places import note_system, places_of, reports_of
+from edge.process_report import Own, Reporter
 from edge.routing import Route, Rules, parse_route, wants
 from edge.settling import Settling
 from edge.sinks import Sink, open_sink
@@ -64,13 +67,17 @@ def run_forward(config: Config, stop: threading.Event, wall: Callable[[], dateti
     crashed = threading.Event()
     clock = MonotonicClock()
     with ExitStack() as down:
-        events = Events(clock)
+        events = Events(clock, process="limpid-forward")
         down.callback(events.close)
         events.start()
+        dispatches = Dispatches(clock)
+        events.listen(dispatches.hear)
         outbox = _open_outbox(config, clock, down)
         around = Surroundings(outbox, events, clock, wall, is_metered, stop, unannounced=_unannounced(config))
         note_system(config, "forward", "started", "forward", version=__version__)
         couriers, threads = _build(config, around, down, crashed)
+        own = Own("forward", lambda: figures_of([courier.name for courier in couriers], around, dispatches))
+        threads.append(vital("report", Reporter(reports_of(config), own, clock, events).run, stop, crashed))
         for thread in threads:
             thread.start()
         events.emit("forward.ready", pid=os.getpid(), destinations=[courier.name for courier in couriers])
@@ -157,6 +164,25 @@ def _build(
     if keeper is not None:
         threads.append(start("audit", keeper))
     return couriers, threads
+
+
+def figures_of(names: Sequence[str], around: Surroundings, dispatches: Dispatches) -> dict[str, Any]:
+    """Each destination's queue, and what became of what left it."""
+    told: dict[str, Any] = {}
+    for name in names:
+        waiting = around.outbox.items(name, "waiting")
+        oldest = min((item.capture.id for item in waiting), default="")
+        told[name] = {"waiting": len(waiting), "oldest_waiting_s": age_s(oldest, around.wall())}
+        told[name] |= dispatches.figures(name)
+    return {"destinations": told}
+
+
+def age_s(capture: str, now: datetime) -> float:
+    """By its id, which begins with when it was made; 0 where there is none, or the clock was set back since."""
+    if not capture:
+        return 0.0
+    made = datetime.strptime(capture[:15], "%Y%m%dT%H%M%S").replace(tzinfo=timezone.utc)
+    return max(0.0, round((now - made).total_seconds(), 1))
 
 
 def _is_meant(rules: Rules, capture: Capture, stored: Stored) -> bool:

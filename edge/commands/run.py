@@ -37,7 +37,7 @@ def run(path: Path | None, updates: Updates | None = None) -> int:
     stop = threading.Event()
     stop_on_signals(stop)
     clock = MonotonicClock()
-    events = Events(clock)
+    events = Events(clock, process="limpid-run")
     events.start()
 
     def commands() -> dict[str, Sequence[str]]:

@@ -92,7 +92,10 @@ def picture(facts: dict[str, Any]) -> str:
         return f"[yellow]ORIGINAL ({facts.get('why') or 'opening'})[/]"
     engine = facts.get("engine", {})
     runs = f" {engine['sha256'][:8]} on {engine['backend']}" if engine.get("sha256") else ""
-    return f"[green]ENHANCED[/] {engine.get('name', facts['rung'])}{runs} {facts['strength_percent']:g} %"
+    badge = f"[green]ENHANCED[/] {engine.get('name', facts['rung'])}{runs} {facts['strength_percent']:g} %"
+    if facts.get("drift", {}).get("state") != "outside":
+        return badge
+    return f"{badge} [yellow]OUTSIDE what it was judged on: {', '.join(facts['drift']['by']) or 'just now'}[/]"
 
 
 def _reasons(counts: dict[str, int]) -> str:

@@ -253,6 +253,7 @@ async def _running(office: Office) -> AsyncGenerator[None, None]:
         ("relay", office.gallery.relay.run),
         ("pulse", office.pulse.run),
         ("hearing", office.pulse.hear),
+        ("report", office.reporter.run),
     ]
     threads = [threading.Thread(target=run, args=(stop,), name=name, daemon=True) for name, run in work]
     for thread in threads:

@@ -13,8 +13,11 @@ import psutil
 from edge import durable
 from edge.console.calls import Answer, Asked, Call
 from edge.console.office import Office
+from edge.console.process_metrics import processes_of
 from edge.errors import LimpidError
 from edge.outbox import Capture
+from edge.process_report import read_all
+from edge.quality import summary
 
 FEVERS = 32  # temperatures that are told
 
@@ -35,6 +38,7 @@ def health_of(office: Office) -> dict[str, Any]:
         "device": pulse.beat.status.get("health") if pulse.beat.answers else None,
         "links": _links(),
         "forward": _forward(office),
+        "processes": processes_of(office.config, read_all(office.reports), office.clock.now()),
         "console": {
             "watching": len(office.gallery.viewers), "clients": [viewer.told() for viewer in office.gallery.viewers],
             "uptime_s": round(office.uptime_s), "audit_failures": office.audit_failures,
@@ -148,4 +152,11 @@ def _health(asked: Asked) -> Answer:
     return health_of(asked.office)
 
 
-CALLS = (Call("GET", "/health", "view", "Latencies, frames, machine, links, the way to the archives", _health),)
+def _quality(asked: Asked) -> Answer:
+    return {"days": [summary(day) for day in asked.office.quality.days()]}
+
+
+CALLS = (
+    Call("GET", "/health", "view", "Latencies, frames, machine, processes, links, the way to the archives", _health),
+    Call("GET", "/quality", "view", "Each day's pictures in figures, by kind; the last 366 days", _quality),
+)

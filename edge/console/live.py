@@ -186,6 +186,7 @@ def _about(report: Report) -> dict[str, Any]:
         "why": report.why.words if report.treatment is Treatment.ORIGINAL else "",
         "stand_in": bool(report.flags & Flag.STAND_IN), "original_view": bool(report.flags & Flag.ORIGINAL_VIEW),
         "warm": bool(report.flags & Flag.WARM),
+        "outside": bool(report.flags & Flag.OUTSIDE),
         "strength_percent": round(report.strength * 100),
         "engine": {
             "name": engine.name, "sha256": engine.sha256, "backend": engine.backend, "precision": engine.precision,

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from edge import __version__
+from edge.console import process_metrics
 from edge.console.access.sessions import COOKIE
 from edge.console.errors import Refusal
 from edge.console.health_calls import health_of
@@ -51,10 +52,12 @@ def _families(
 ) -> Iterator[tuple[str, str, str, list[Sample]]]:
     yield "limpid_info", "gauge", "Version of the console", [({"version": __version__}, 1)]
     yield "limpid_daemon_up", "gauge", "Whether the daemon answers", [({}, status["daemon"]["answers"])]
-    yield from _of_streams(status["streams"])
-    yield from _of_machine(health["machine"])
-    yield from _of_device(health["device"] or {})
-    yield from _of_outbox(status["outbox"], health["forward"])
+    yield from of_streams(status["streams"])
+    yield from process_metrics.of_drift(status["streams"])
+    yield from process_metrics.families(health["processes"])
+    yield from of_machine(health["machine"])
+    yield from of_device(health["device"] or {})
+    yield from of_outbox(status["outbox"], health["forward"])
     clients = office.gallery.viewers
     yield "limpid_console_viewers", "gauge", "Clients that watch a live picture", [({}, len(clients))]
     yield "limpid_console_images_total", "counter", "Images encoded for clients", [({}, office.gallery.made)]
@@ -62,7 +65,7 @@ def _families(
     yield "limpid_console_audit_failures_total", "counter", "Lines that the audit log did not take", failures
 
 
-def _of_streams(streams: dict[str, Any]) -> Iterator[tuple[str, str, str, list[Sample]]]:
+def of_streams(streams: dict[str, Any]) -> Iterator[tuple[str, str, str, list[Sample]]]:
     def each(pick: Callable[[dict[str, Any]], float]) -> list[Sample]:
         return [({"stream": name}, pick(facts)) for name, facts in streams.items()]
 
@@ -89,7 +92,7 @@ def _of_streams(streams: dict[str, Any]) -> Iterator[tuple[str, str, str, list[S
     yield "limpid_latency_seconds", "gauge", "Received to published, over the last 600 frames", latency
 
 
-def _of_machine(machine: dict[str, Any]) -> Iterator[tuple[str, str, str, list[Sample]]]:
+def of_machine(machine: dict[str, Any]) -> Iterator[tuple[str, str, str, list[Sample]]]:
     temperatures: list[Sample] = [({"sensor": one["name"]}, one["celsius"]) for one in machine["temperatures"]]
     yield "limpid_temperature_celsius", "gauge", "What the machine's sensors say", temperatures
     free: list[Sample] = [({"disk": one["name"]}, one["free_mb"] * 1e6) for one in machine["disks"]]
@@ -97,7 +100,7 @@ def _of_machine(machine: dict[str, Any]) -> Iterator[tuple[str, str, str, list[S
     yield "limpid_memory_free_bytes", "gauge", "Memory to be had", [({}, machine["memory_mb"]["free"] * 1e6)]
 
 
-def _of_device(device: dict[str, Any]) -> Iterator[tuple[str, str, str, list[Sample]]]:
+def of_device(device: dict[str, Any]) -> Iterator[tuple[str, str, str, list[Sample]]]:
     """What the daemon's own sensors say; what is not known is left out."""
     if not device:
         return
@@ -128,7 +131,7 @@ def _of_device(device: dict[str, Any]) -> Iterator[tuple[str, str, str, list[Sam
     yield "limpid_link_up", "gauge", "Network links", links
 
 
-def _of_outbox(outbox: dict[str, Any] | None, forward: dict[str, Any]) -> Iterator[tuple[str, str, str, list[Sample]]]:
+def of_outbox(outbox: dict[str, Any] | None, forward: dict[str, Any]) -> Iterator[tuple[str, str, str, list[Sample]]]:
     if outbox is None:
         return
     yield "limpid_outbox_captures", "gauge", "Captures on the device", [({}, outbox["captures"])]

@@ -24,7 +24,9 @@ from edge.console.shelf import Shelf
 from edge.errors import ConfigError
 from edge.health import Events
 from edge.outbox import utc_now
-from edge.places import console_folder
+from edge.places import console_folder, quality_of, reports_of
+from edge.process_report import Own, Reporter
+from edge.quality_book import Book
 
 OPEN_NOTICE = (
     "Open to everybody on this machine: there are no users. "
@@ -72,6 +74,9 @@ class Office:
     shelf: Shelf  # the images thread's
     exports: Exports
     pools: Pools
+    reporter: Reporter
+    reports: Path  # where every process of the appliance reports
+    quality: Book
     local: Session = field(default_factory=everybody)
     audit_failures: int = 0
     started_ns: int = 0
@@ -121,5 +126,7 @@ def open_office(config: Config, path: Path | None, clock: Clock, events: Events)
     pulse = Pulse(config, archive)
     return Office(
         config, path, folder, clock, events, users, sessions, Throttle(), Gallery(config.sockets.pictures), pulse,
-        archive, Shelf(archive), Exports(archive, console.export_folders), Pools(), started_ns=clock.now(),
+        archive, Shelf(archive), Exports(archive, console.export_folders), Pools(),
+        Reporter(reports_of(config), Own("console"), clock, events), reports_of(config), Book(quality_of(config)),
+        started_ns=clock.now(),
     )  # fmt: skip

@@ -107,7 +107,7 @@ def run(config: Config, path: Path | None, stop: threading.Event | None = None) 
     """The console process, from nothing to nothing. Raises ConfigError before anything listens."""
     _give_way()
     clock = MonotonicClock()
-    events = Events(clock)
+    events = Events(clock, process="limpid-console")
     office = open_office(config, path, clock, events)
     check_exposure(config.console, office.users.all())
     server = Server(_settings(config.console, office), office)

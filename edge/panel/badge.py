@@ -46,6 +46,14 @@ def heat(report: Report) -> Plate | None:
     return Plate(words.WARM, Mood.CAUTION) if held_back else None
 
 
+def drift(report: Report, view: View) -> Plate | None:
+    """The engine does its work, on pictures that nobody has judged it on."""
+    sees_original = view.original and not view.split
+    if sees_original or not report.flags & Flag.OUTSIDE:
+        return None
+    return Plate(f"{words.OUTSIDE} {words.OF_WHAT}", Mood.CAUTION, soft=words.OF_WHAT)
+
+
 def age(age_ns: int) -> str:
     """Rounded up: a figure that changes with every frame cannot be read."""
     if age_ns < SECOND:

@@ -110,6 +110,7 @@ class Painter:
             treated = Plate(words.ORIGINAL, Mood.CAUTION)
         left = [
             treated,
+            badge.drift(seen.report, state.view),
             badge.frozen(state.frozen) if state.frozen is not None else None,
             badge.heat(seen.report),
             badge.link_trouble(state, now_ns),

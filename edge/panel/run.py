@@ -32,6 +32,8 @@ from edge.panel.screen import Screen
 from edge.panel.state import State
 from edge.panel.tray import Tray
 from edge.panel.watch import Liveness, Seen
+from edge.places import reports_of
+from edge.process_report import Own, Reporter
 from edge.threads import CRASHED, stop_on_signals, vital
 
 if TYPE_CHECKING:
@@ -68,6 +70,15 @@ class Figures:
         self.present_ns.append(marks[-1] - seen.arrived_ns)
         for stage, start, end in zip(STAGES, (seen.arrived_ns, *marks), marks, strict=False):
             self.stages_ns[stage].append(end - start)
+
+    def as_report(self, inbox: Inbox) -> dict[str, Any]:
+        """On the report thread, while main goes on: copies first."""
+        tally = inbox.tally
+        return {
+            "pictures": {"received": tally.pictures, "drawn": self.drawn, "superseded": tally.superseded},
+            "not_live": self.not_live,
+            "present_ms": percentiles(list(self.present_ns)[-600:]),
+        }
 
     def as_dict(self, inbox: Inbox, state: State, glass: Glass) -> dict[str, Any]:
         tally = inbox.tally
@@ -194,7 +205,7 @@ def run_panel(config: Config, screen: Screen, limits: Limits, stop: threading.Ev
     composer = Composer(gsdf.curve(settings.gsdf_luminance) if settings.gsdf_luminance else None)
     sys.setswitchinterval(0.0005)  # what else runs may not keep a picture waiting for 5 ms
     with ExitStack() as down:
-        events = Events(clock)
+        events = Events(clock, process="limpid-display")
         down.callback(events.close)
         events.start()
         glass = open_glass(screen)
@@ -217,6 +228,10 @@ def run_panel(config: Config, screen: Screen, limits: Limits, stop: threading.Ev
         threads = [vital(name, run, stop, crashed) for name, run in runs.items()]
         for thread in threads:
             thread.start()
+        own = Own("display", lambda: loop.figures.as_report(inbox))
+        reporter = vital("report", Reporter(reports_of(config), own, clock, events).run, stop, crashed)
+        reporter.start()
+        down.callback(reporter.join, 1.0)
         vitals = Vitals(clock)
         watchdog = Watchdog(vitals, int(settings.watchdog_s * SECOND), events)
         watchdog.start()

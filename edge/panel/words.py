@@ -8,6 +8,8 @@ from edge.frame import Why
 ENHANCED = "ENHANCED"
 ORIGINAL = "ORIGINAL"
 CHOSEN_HERE = "chosen here"
+OUTSIDE = "OUTSIDE"
+OF_WHAT = "what this engine was judged on"
 WHY = {
     Why.NOT_ORIGINAL: "",
     Why.OPERATOR: "switched over by an operator",

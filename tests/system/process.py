@@ -61,6 +61,7 @@ LIGHT = '[engines]\nultrasound = "handbuilt"\nfluoroscopy = "handbuilt"\n'
 
 def config_text(home: Path, more: str = "") -> str:
     more = more if "[engines]" in more else f"{LIGHT}{more}"
+    more = more if "[outbox]" in more else f'{more}\n[outbox]\nfolder = "{home}/outbox"\n'  # not the user's own
     sockets = "\n".join(f'{name} = "ipc://{home}/{name}"' for name in ("pictures", "control", "events"))
     return f'{more}\n[sockets]\n{sockets}\n[source.zeromq]\nbind = "ipc://{home}/frames"\n'
 

@@ -103,7 +103,8 @@ def test_events_are_written_as_one_object_a_line_with_their_time() -> None:
     events.start()
     events.emit("frame.late", stream="s", seq=812)
     events.close(PATIENCE_S)
-    assert lines(out) == [{"event": "frame.late", "t_ns": clock.now(), "stream": "s", "seq": 812}]
+    told = {"event": "frame.late", "severity": "info", "t_ns": clock.now(), "stream": "s", "seq": 812}
+    assert lines(out) == [told]
 
 
 def test_listeners_hear_every_event_on_the_events_thread() -> None:

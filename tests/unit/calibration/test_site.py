@@ -27,11 +27,13 @@ from edge.backends import Shape, open_backend
 from edge.catalog import Catalog, Engine, Judged, Manifest, open_catalog, read_engine
 from edge.clock import SECOND
 from edge.config import Config, Engines, tomllib
+from edge.drift import outside, statistics
 from edge.engine_disk import KEPT_GENERATIONS
 from edge.engine_store import EngineStore
 from edge.errors import ConfigError, EngineRefused, LimpidError
 from edge.frame import Frame, Modality, Pixels
 from edge.phantom import make
+from edge.profiles import read_profile
 from edge.recording import Recorder, read
 from edge.region import Region
 from edge.signing import Keyring
@@ -122,6 +124,20 @@ def test_what_is_installed_is_what_was_judged_and_the_catalogue_takes_it(done: t
     }  # fmt: skip
     assert all(judged.gates.values())
     assert judged.figures == outcome.figures
+
+
+def test_the_sites_pictures_are_in_its_profile(done: tuple[Outcome, Path]) -> None:
+    outcome, home = done
+    engine = Catalog([home / "ours"]).engines["tiny"]
+    profile = read_profile(engine)
+    assert profile is not None
+    assert profile.sha256 == engine.manifest.sha256
+    assert outcome.recording.sha256[:12] in profile.clouds[-1].of
+    recording = outcome.recording
+    shots = recording.shots(recording.judging, lambda _what, _part: None, "")
+    found = [statistics(shot.grey, recording.region.mask, recording.shape.full_scale) for shot in shots]
+    inside = [figures for figures in found if figures is not None and not outside(figures, profile)]
+    assert len(inside) >= 0.9 * len(found) > 0
 
 
 def test_the_installed_engine_runs(done: tuple[Outcome, Path]) -> None:

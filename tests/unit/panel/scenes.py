@@ -160,6 +160,11 @@ def too_hot(bed: Bedside) -> None:
     bed.tray()
 
 
+def outside(bed: Bedside) -> None:
+    bed.pictures(40, flags=Flag.LIVE | Flag.OUTSIDE)
+    bed.tray()
+
+
 def split(bed: Bedside) -> None:
     live(bed)
     bed.do(Do.SPLIT)
@@ -260,7 +265,8 @@ def everything_at_once(bed: Bedside) -> None:
 SCENES: dict[str, Callable[[Bedside], None]] = {
     each.__name__: each
     for each in (
-        live, original, original_by_daemon, warm, too_hot, split, changes, not_live, no_answer, waiting, waiting_alone,
+        live, original, original_by_daemon, warm, too_hot, outside, split, changes, not_live, no_answer, waiting,
+        waiting_alone,
         frozen, scrolled_back, frozen_alone, recording, stored, refused, light_page, everything_at_once,
     )
 }  # fmt: skip

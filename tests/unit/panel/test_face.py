@@ -87,6 +87,7 @@ SAID = {
     "original_by_daemon": ["ORIGINAL  enhancement changed too much", "Outbox 2"],
     "warm": [f"ENHANCED  {NAME}  80 %", "Device is warm: enhancement held back"],
     "too_hot": ["ORIGINAL  device is too hot"],
+    "outside": [f"ENHANCED  {NAME}  80 %", "OUTSIDE what this engine was judged on"],
     "split": ["ORIGINAL", f"ENHANCED  {NAME}  80 %"],
     "changes": ["CHANGES: orange brighter, blue darker"],
     "not_live": ["NOT LIVE", "No frames from the scanner", "420 ms old"],
@@ -186,3 +187,20 @@ def test_a_screen_that_is_not_there_is_said_so(monkeypatch: pytest.MonkeyPatch) 
 def test_a_screen_too_small_for_gloves_and_letters_is_refused() -> None:
     with pytest.raises(ConfigError, match="400x300 is too small"):
         open_glass(Screen(fullscreen=False, size=(400, 300), vsync=False))
+
+
+@pytest.mark.parametrize("size", ALL_SIZES, ids=str)
+def test_a_picture_unlike_those_that_were_judged_is_said_to_be_so(size: tuple[int, int], glass: Glass) -> None:
+    said = [plate for plate in face_of("outside", size, glass).plates if plate.lines[0].startswith(words.OUTSIDE)]
+    assert [plate.mood for plate in said] == [Mood.CAUTION]
+    if size[0] >= 800:
+        assert said[0].lines == (f"{words.OUTSIDE} {words.OF_WHAT}",)
+    assert not any(plate.lines[0].startswith(words.OUTSIDE) for plate in face_of("live", size, glass).plates)
+
+
+def test_who_looks_at_the_original_is_not_told_about_the_engine(glass: Glass) -> None:
+    bed = Bedside()
+    SCENES["outside"](bed)
+    bed.do(Do.ORIGINAL)
+    face = bed.face(Layout(1280, 800, True), glass.measure)
+    assert not any(plate.lines[0].startswith(words.OUTSIDE) for plate in face.plates)

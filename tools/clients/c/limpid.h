@@ -47,7 +47,8 @@ enum { LIMPID_FRAME_CUT = 1 };                                                  
 enum { LIMPID_NOTICE = 0, LIMPID_ENHANCED = 1, LIMPID_ORIGINAL = 2 };                      /* treatment */
 enum {                                                                                     /* shown flags */
     LIMPID_LIVE = 1, LIMPID_FROZEN = 2, LIMPID_STAND_IN = 4,
-    LIMPID_HAS_ORIGINAL = 8, LIMPID_HAS_CHANGE = 16, LIMPID_ORIGINAL_VIEW = 32, LIMPID_WARM = 64
+    LIMPID_HAS_ORIGINAL = 8, LIMPID_HAS_CHANGE = 16, LIMPID_ORIGINAL_VIEW = 32, LIMPID_WARM = 64,
+    LIMPID_OUTSIDE = 128
 };
 
 /* Why a message was refused: the names the daemon counts it under. */

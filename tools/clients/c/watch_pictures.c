@@ -80,11 +80,11 @@ static void print_line(const limpid_shown *shown) {
     limpid_text(engine, shown->engine, sizeof shown->engine);
     limpid_text(backend, shown->backend, sizeof shown->backend);
     limpid_text(precision, shown->precision, sizeof shown->precision);
-    printf("stream=%s seq=%llu treatment=%s reason=\"%s\" engine=%s/%s/%s age_ms=%.3f%s%s%s\n", stream,
+    printf("stream=%s seq=%llu treatment=%s reason=\"%s\" engine=%s/%s/%s age_ms=%.3f%s%s%s%s\n", stream,
            (unsigned long long)shown->seq, treatments[shown->treatment], limpid_why(shown->why),
            engine[0] != '\0' ? engine : "-", backend, precision, shown->age_us / 1000.0,
            shown->flags & LIMPID_STAND_IN ? " stand-in" : "", shown->flags & LIMPID_FROZEN ? " FROZEN" : "",
-           shown->flags & LIMPID_LIVE ? "" : " NOT LIVE");
+           shown->flags & LIMPID_OUTSIDE ? " outside" : "", shown->flags & LIMPID_LIVE ? "" : " NOT LIVE");
     fflush(stdout);
 }
 

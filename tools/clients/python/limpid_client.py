@@ -55,7 +55,7 @@ REASONS = (
     "busy", "fault", "not finite", "fidelity", "overload", "hot",
 )  # fmt: skip
 CLOCK_OWN, CLOCK_MONOTONIC, CLOCK_UNIX = 0, 1, 2
-LIVE, FROZEN, STAND_IN, HAS_ORIGINAL, HAS_CHANGE, ORIGINAL_VIEW, WARM = 1, 2, 4, 8, 16, 32, 64
+LIVE, FROZEN, STAND_IN, HAS_ORIGINAL, HAS_CHANGE, ORIGINAL_VIEW, WARM, OUTSIDE = 1, 2, 4, 8, 16, 32, 64, 128
 
 SILENCE_S = 0.75  # notices come 4 times a second: after this long the daemon itself is gone
 _SOCKET_BYTES = 4 << 20
@@ -208,6 +208,11 @@ class Picture:
     @property
     def frozen(self) -> bool:
         return bool(self.flags & FROZEN)
+
+    @property
+    def outside(self) -> bool:
+        """Enhanced, but the frames are unlike those that the engine was judged on."""
+        return bool(self.flags & OUTSIDE)
 
     @property
     def badge(self) -> str:

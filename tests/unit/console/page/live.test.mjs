@@ -205,3 +205,11 @@ test("brightness and contrast are the panel's: the middle moves by half of the b
   assert.ok(Math.abs(level(20, 100, 0.5) - 0.6) < 1e-9);
   assert.ok(Math.abs(level(20, 200, 0.4) - 0.5) < 1e-9);
 });
+
+test("an enhanced picture outside what its engine was judged on says so first, and stays enhanced", () => {
+  const header = { treatment: "enhanced", engine: { name: "clarity" }, strength_percent: 80, outside: true };
+  assert.deepEqual(badge(header, "picture"), { kind: "enhanced", title: "ENHANCED", detail: "outside what this engine was judged on · clarity · 80 %", caution: true });
+  assert.equal(badge(header, "split").caution, true);
+  assert.equal(badge(header, "original").caution, undefined);
+  assert.equal(badge({ ...header, outside: false }, "picture").caution, undefined);
+});

@@ -6,9 +6,11 @@ import { say, sayCode } from "../parts/say.js";
 import { drawChart } from "./chart.js";
 import { device } from "./device.js";
 import { bars } from "./gauge.js";
+import { days, daysOf } from "./days.js";
 import { shares } from "./shares.js";
 
 const EVERY_MS = 2000;
+const DAYS_EVERY_MS = 60000;
 const PERCENTILES = ["p50", "p90", "p95", "p99", "p99.9", "max"];
 
 export function open(host) {
@@ -17,10 +19,18 @@ export function open(host) {
   host.append(el("div", { class: "page" }, el("h1", {}, say("health.title")), told, body));
   const cards = new Map();
   let ended = false;
+  let daily = { at: -Infinity, days: [] };
+
+  /** Days do not change by the second: asked for once a minute. */
+  async function quality() {
+    if (performance.now() - daily.at > DAYS_EVERY_MS) daily = { at: performance.now(), days: (await get("quality")).days };
+    return daily.days;
+  }
 
   async function load() {
     try {
-      const health = await get("health");
+      const [health, told] = await Promise.all([get("health"), quality()]);
+      health.days = told;
       if (ended) return;
       told.textContent = "";
       show(body, cards, health);
@@ -38,6 +48,7 @@ function show(body, cards, health) {
   const wanted = [
     ...Object.entries(health.streams).flatMap(([name, stream]) => [[`latency ${name}`, () => latency(name, stream)], [`frames ${name}`, () => treatment(name, stream)]]),
     ["device", () => device(health.device)], ["machine", () => machine(health.machine)], ["disks", () => disks(health.machine)], ["archives", () => archives(health.forward)],
+    ["processes", () => processes(health.processes)], ...days(health.days),
     ["links", () => links(health.links)], ["watching", () => watching(health.console)],
   ];
   const keys = new Set(wanted.map(([key]) => key));
@@ -48,7 +59,7 @@ function show(body, cards, health) {
     body.append(node);
     fill(node, make());
     const canvas = node.querySelector("canvas");
-    if (canvas) drawChart(canvas, health.streams[key.slice("latency ".length)].history);
+    if (canvas) drawChart(canvas, key.startsWith("days ") ? daysOf(health.days, key.slice("days ".length)) : health.streams[key.slice("latency ".length)].history);
   }
 }
 
@@ -88,6 +99,12 @@ function archives(forward) {
   return [el("h2", {}, say("health.archives")), el("p", { class: forward?.runs ? "good-text" : "warn-text" }, say(forward?.runs ? "health.forward-runs" : "health.forward-not")),
     rows.length ? el("div", { class: "scrolls" }, el("table", {}, el("thead", {}, el("tr", {}, ["archive", "waiting", "sent", "confirmed", "parked"].map((key) => el("th", { scope: "col" }, say(`health.column.${key}`))))),
       el("tbody", {}, rows.map(([name, counts]) => el("tr", {}, el("td", {}, name), ["waiting", "sent", "confirmed", "parked"].map((key) => el("td", { class: "number" }, String(counts[key] ?? 0)))))))) : el("p", { class: "dim" }, say("health.no-archives"))];
+}
+
+function processes(all) {
+  return [el("h2", {}, say("health.processes")), el("div", { class: "scrolls" }, el("table", {}, el("tbody", {}, Object.entries(all ?? {}).map(([name, facts]) => el("tr", {},
+    el("td", {}, name), el("td", {}, el("span", { class: `tag ${facts.up ? "good" : "bad"}` }, say(facts.up ? "health.up" : "health.down"))),
+    el("td", { class: "number" }, facts.up ? megabytes(facts.rss_bytes) : "–"), el("td", { class: "number" }, say("health.starts", { n: facts.starts })))))))];
 }
 
 function links(all) {

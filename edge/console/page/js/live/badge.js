@@ -3,7 +3,7 @@ import { say, sayCode } from "../parts/say.js";
 
 /**
  * `looked` is what this page shows of the frame: "picture", "original" or "split".
- * {kind: "enhanced" | "original" | "both" | "none", title, detail}
+ * {kind: "enhanced" | "original" | "both" | "none", title, detail, caution?}
  */
 export function badge(header, looked) {
   if (!header || header.treatment === "none") return { kind: "none", title: say("badge.none"), detail: "" };
@@ -11,8 +11,9 @@ export function badge(header, looked) {
     return { kind: "original", title: say("badge.original"), detail: reason(header) };
   }
   if (looked === "original") return { kind: "original", title: say("badge.original"), detail: say("badge.compare") };
-  if (looked === "split") return { kind: "both", title: say("badge.both"), detail: engine(header) };
-  return { kind: "enhanced", title: say("badge.enhanced"), detail: engine(header) };
+  const told = looked === "split" ? { kind: "both", title: say("badge.both") } : { kind: "enhanced", title: say("badge.enhanced") };
+  if (!header.outside) return { ...told, detail: engine(header) };
+  return { ...told, detail: `${say("badge.outside")} · ${engine(header)}`, caution: true };
 }
 
 function engine(header) {

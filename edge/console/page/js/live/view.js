@@ -166,6 +166,7 @@ class LiveView {
   showBadge() {
     const told = badge(this.header, this.screen.stands?.looked ?? this.looked);
     this.strip.dataset.kind = told.kind;
+    this.strip.classList.toggle("caution", told.caution === true);
     put(this.title, told.title);
     put(this.detail, told.detail);
     this.frozen.hidden = !this.freezing.isFrozen;
