@@ -101,6 +101,8 @@ EVENTS: dict[str, tuple[Level, str]] = {
     "audit.not-sealed": ("error", "an audit log could not be sealed"),
     "audit.behind": ("warning", "the audit repository has not been told for hours"),
     "audit.caught-up": ("notice", "it has been told of everything"),
+    "audit.repository-away": ("warning", "the audit repository does not answer; later again"),
+    "audit.repository-untrusted": ("error", "the audit repository is not who it should be"),
     "audit.repository-back": ("notice", "it answers again"),
 }  # fmt: skip
 

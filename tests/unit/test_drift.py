@@ -186,6 +186,9 @@ def test_held_out_phantoms_are_inside_and_strangers_outside(modality: str) -> No
     assert strange(plain, other) == HELD_OUT
     for name in ("blurred by 2 pixels", "black"):
         assert strange([altered(picture, ALTERED[name]) for picture in pictures], profile) == HELD_OUT, name
+    if modality == "ultrasound":  # in fluoroscopy so much noise was judged
+        noisy = [altered(picture, ALTERED["white noise doubled"]) for picture in pictures]
+        assert strange(noisy, profile) >= HELD_OUT * 7 // 10
     inverted = strange([altered(picture, ALTERED["inverted"]) for picture in pictures], profile)
     assert inverted >= HELD_OUT * 7 // 10
 

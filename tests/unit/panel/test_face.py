@@ -117,6 +117,7 @@ def test_each_scene_says_what_it_is(scene: str, glass: Glass) -> None:
         "original_by_daemon",
         "warm",
         "too_hot",
+        "outside",
         "recording",
         "stored",
         "refused",
