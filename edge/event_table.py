@@ -19,6 +19,7 @@ EVENTS: dict[str, tuple[Level, str]] = {
     # ------------------------------------------------ processes
     "process.started": ("info", "the supervisor started a process"),
     "process.ended": ("error", "a process ended by itself and is started again"),
+    "processes.start-again": ("notice", "all processes are started again, in another version"),
     "live.ready": ("notice", "the live process takes frames"),
     "live.stopping": ("notice", "it was asked to end"),
     "forward.ready": ("notice", "the forward process sends"),
