@@ -22,6 +22,7 @@ export class More {
   open() {
     const dialog = sheet(say("more.title"), this.streamField(), this.displayField(), this.levels(), this.tone(),
       el("p", { class: "dim small" }, say("more.keys")));
+    dialog.classList.add("aside"); // what is turned here has to be seen
     void this.engineField(dialog);
   }
 
