@@ -19,6 +19,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from edge import durable
 from edge.audit import chain, seal
 from edge.audit.chain import FIRST, Entry, Fault
 from edge.signing import Signer
@@ -103,12 +104,7 @@ class Audit:
         if older.exists():
             return False  # numbers were tampered with: better a long file than one that is overwritten
         os.fsync(fd)
-        self.path.rename(older)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        durable.rename_durably(self.path, older)
         return True
 
     def _belongs_to_its_folder(self, fd: int) -> None:
