@@ -36,6 +36,9 @@ def open_keeper(config: Config, around: Surroundings) -> Callable[[threading.Eve
     """What the audit thread runs; None where there is neither a key nor a repository. Raises ConfigError."""
     settings = config.audit
     logs = audit_logs(config, WHO)
+    for name in [name for name, log in logs.items() if not log.is_open_to_us()]:
+        around.events.emit("audit.unreadable", log=name)
+        del logs[name]
     note: reporter.Note = lambda did, to: _note(config, around, did, to)  # noqa: E731
     world = World(around.events, around.clock, around.wall, note)
     signer = signer_of(settings)

@@ -60,6 +60,7 @@ def audit_logs(config: Config, who: str = "limpid", wall: Callable[[], datetime]
         "outbox": parse_section(config.outbox, Settings, "outbox").place,
         "console": console_folder(config),
         "engines": home_of(config.engines),
+        "updates": _beside_the_outbox(config) / "update",  # where `limpid update` keeps its state, under systemd
         "system": system_folder(config),
     }
     return {name: Audit(place / "audit.jsonl", wall, who, name=name) for name, place in places.items()}

@@ -66,8 +66,8 @@ class Follower:
                     self._file = file
                     return
             self.is_lost = True
-        if files:
-            self._file = files[0].open("rb")
+        with contextlib.suppress(OSError):
+            self._file = files[0].open("rb") if files else None
 
     def _read_line(self, file: BinaryIO) -> bytes | None:
         at = file.tell()

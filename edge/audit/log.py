@@ -173,7 +173,18 @@ class Audit:
 
     def files(self) -> list[Path]:
         """The oldest first."""
-        return [*self._older(), *([self.path] if self.path.exists() else [])]
+        with contextlib.suppress(PermissionError):  # a folder that is closed to us has no files for us
+            return [*self._older(), *([self.path] if self.path.exists() else [])]
+        return []
+
+    def is_open_to_us(self) -> bool:
+        """Whether its files can be read; one that is not there yet can."""
+        try:
+            for path in self.files():
+                path.open("rb").close()
+            return not self.path.parent.exists() or os.access(self.path.parent, os.R_OK | os.X_OK)
+        except OSError:
+            return False
 
     def _older(self) -> list[Path]:
         stem, suffix = self.path.stem, self.path.suffix

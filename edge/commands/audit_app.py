@@ -18,7 +18,9 @@ ConfigOption = Annotated[
 ]
 LogOption = Annotated[
     list[str] | None,
-    typer.Option("--log", "-l", help="Only outbox, console, engines or system; may be repeated.", show_default=False),
+    typer.Option(
+        "--log", "-l", help="Only outbox, console, engines, updates or system; repeatable.", show_default=False
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 

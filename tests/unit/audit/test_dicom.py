@@ -121,7 +121,7 @@ def test_the_same_line_gives_the_same_bytes():
 def test_every_event_there_is_was_decided_about():
     """Whoever writes a new kind of line says whether the repository is told, or that it stays here."""
     wanted = re.compile(
-        r"""(?:\.append|_note|\.note|_tell|note_system)\(\s*(?:config, "\w+", |config, )?"([a-z-]+)","""
+        r"""(?:\.append|_note|\.note|_tell|\.tell|note_system)\(\s*(?:config, "\w+", |config, )?"([a-z-]+)","""
     )
     found = {did for path in EDGE.rglob("*.py") for did in wanted.findall(path.read_text())}
     assert len(found) > 30

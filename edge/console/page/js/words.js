@@ -192,7 +192,7 @@ const machine = {
   "audit.when": "When", "audit.who": "Who", "audit.did": "Did", "audit.to": "To", "audit.facts": "Facts",
   "audit.whole": "The log of the {log} is whole: {n} entries.", "audit.broken": "The log of the {log} was altered: call the security officer.",
   "audit.all-whole": "All logs are whole.", "log.console": "console", "log.outbox": "outbox",
-  "log.engines": "engines", "log.system": "appliance",
+  "log.engines": "engines", "log.system": "appliance", "log.updates": "updates",
   "settings.title": "Settings", "settings.text": "The configuration, as TOML", "settings.save": "Write", "settings.undo": "Undo",
   "settings.no-file": "This console runs without a configuration file: nothing can be written.",
   "settings.unchanged": "Nothing is changed.", "settings.same": "Nothing that counts is changed.", "settings.read-only": "The file cannot be written by the console: change it on the appliance.",
