@@ -208,7 +208,7 @@ test("brightness and contrast are the panel's: the middle moves by half of the b
 
 test("an enhanced picture outside what its engine was judged on says so first, and stays enhanced", () => {
   const header = { treatment: "enhanced", engine: { name: "clarity" }, strength_percent: 80, outside: true };
-  assert.deepEqual(badge(header, "picture"), { kind: "enhanced", title: "ENHANCED", detail: "outside what this engine was judged on · clarity · 80 %", caution: true });
+  assert.deepEqual(badge(header, "picture"), { kind: "enhanced", title: "ENHANCED", detail: "outside what this engine was judged on · clarity · 80\u00a0%", caution: true });
   assert.equal(badge(header, "split").caution, true);
   assert.equal(badge(header, "original").caution, undefined);
   assert.equal(badge({ ...header, outside: false }, "picture").caution, undefined);
