@@ -99,6 +99,7 @@ EVENTS: dict[str, tuple[Level, str]] = {
     "log-in.refused": ("warning", "somebody could not log in at the console"),
     "audit.not-written": ("error", "the audit log did not take a line"),
     "audit.altered": ("error", "an audit log is not what was written"),
+    "audit.unreadable": ("error", "an audit log cannot be read"),
     "audit.not-sealed": ("error", "an audit log could not be sealed"),
     "audit.behind": ("warning", "the audit repository has not been told for hours"),
     "audit.caught-up": ("notice", "it has been told of everything"),

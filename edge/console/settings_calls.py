@@ -28,7 +28,7 @@ RESTARTS: dict[str, tuple[str, ...]] = {
     "capture": ("live",), "worklist": ("live", "console"), "mpps": ("live", "forward"), "station": ("live", "forward"),
     "outbox": ("live", "forward", "console"), "destination": ("forward", "console"),
     "sockets": ("live", "console", "display"), "console": ("console",), "panel": ("display",),
-    "health": ("live",), "heat": ("live",), "sensors": ("live",),
+    "health": ("live",), "heat": ("live",), "sensors": ("live",), "audit": ("live", "forward", "console"),
 }  # fmt: skip
 EVERYTHING = ("live", "forward", "console", "display")
 Text = Annotated[str, msgspec.Meta(max_length=LARGEST)]
