@@ -123,17 +123,19 @@ class TlsLine:
                 return  # a session ticket
 
     def close(self, patience_s: float = 0.0) -> bool:
-        said_goodbye = False
+        left: socket.socket = self._socket
         try:
-            if patience_s > 0:
-                self._socket.settimeout(patience_s)
-                self._socket = self._socket.unwrap()  # type: ignore[assignment] # pyright: ignore
-                said_goodbye = True
-        except (OSError, ValueError, ssl.SSLError):
-            said_goodbye = False
+            if patience_s <= 0:
+                return False
+            self._socket.settimeout(patience_s)
+            left = self._socket.unwrap()
+        except (OSError, ValueError):  # ssl.SSLError is an OSError
+            return False
+        else:
+            return True
         finally:
+            left.close()
             self._socket.close()
-        return said_goodbye
 
 
 class Datagrams:

@@ -26,7 +26,8 @@ LARGEST = 256 << 10
 RESTARTS: dict[str, tuple[str, ...]] = {
     "live": ("live",), "engines": ("live",), "source": ("live",), "display": ("live",), "preset": ("live",),
     "capture": ("live",), "worklist": ("live", "console"), "mpps": ("live", "forward"), "station": ("live", "forward"),
-    "outbox": ("live", "forward", "console"), "destination": ("forward", "console"),
+    "outbox": ("live", "forward", "console"), "audit": ("live", "forward", "console"),
+    "destination": ("forward", "console"),
     "sockets": ("live", "console", "display"), "console": ("console",), "panel": ("display",),
     "health": ("live",), "heat": ("live",), "sensors": ("live",), "audit": ("live", "forward", "console"),
 }  # fmt: skip
