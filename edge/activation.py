@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from edge.access.curve import ClientKey
 from edge.catalog import CHOICE_FILE, Catalog, Choice, Engine
 from edge.client import Control
 from edge.engine_store import EngineStore, Version, is_older
@@ -90,10 +91,12 @@ def _verified(engine: Engine, verify: Verify) -> Verified:
     return verification
 
 
-def tell_daemon(control: str, name: str) -> dict[str, Any]:
+def tell_daemon(control: str, name: str, key: ClientKey | None = None) -> dict[str, Any]:
     """Have a running daemon take up what is on the disk now. Raises EngineRefused where it took it back at once."""
     try:
-        answer = Control(control, SWAP_PATIENCE_S if _answers(control) else 0.1).ask("engine-take-up", engine=name)
+        answer = Control(control, SWAP_PATIENCE_S if _answers(control, key) else 0.1, key).ask(
+            "engine-take-up", engine=name
+        )
     except SourceUnavailable:
         return {"daemon": "none answers: it is taken up at the next start"}
     except ConfigError as error:
@@ -101,9 +104,9 @@ def tell_daemon(control: str, name: str) -> dict[str, Any]:
     return {"daemon": "taken up", **answer}
 
 
-def _answers(control: str) -> bool:
+def _answers(control: str, key: ClientKey | None) -> bool:
     try:
-        Control(control).ask("status")
+        Control(control, key=key).ask("status")
     except (SourceUnavailable, ConfigError):
         return False
     return True

@@ -15,7 +15,8 @@ import typer
 from rich.console import Console
 
 from edge import __version__
-from edge.commands import audit_app, capture_app, console_app, engine_app, exam_app, outbox_app, update_app
+from edge.commands import audit_app, capture_app, console_app, engine_app, exam_app, keys_app, outbox_app, update_app
+from edge.commands.identity import give
 from edge.errors import ConfigError, LimpidError
 
 OPERATOR_ERROR = 2
@@ -34,6 +35,7 @@ app.add_typer(capture_app.app, name="capture")
 app.add_typer(console_app.app, name="console")
 app.add_typer(engine_app.app, name="engine")
 app.add_typer(exam_app.app, name="exam")
+app.add_typer(keys_app.app, name="keys")
 app.add_typer(outbox_app.app, name="outbox")
 app.add_typer(update_app.app, name="update")
 
@@ -59,11 +61,21 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key",
+            envvar="LIMPID_KEY",
+            show_default=False,
+            help="The client key with which to connect to a daemon that asks for one.",
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it and exit.")
     ] = False,
 ) -> None:
     del version
+    give(key)
 
 
 @app.command()
@@ -100,6 +112,29 @@ def run(
 
     updates = command.Updates(update_state, update_root) if update_state is not None else None
     raise typer.Exit(command.run(config, updates))
+
+
+@app.command()
+def setup(
+    seal: Annotated[bool, typer.Option("--seal", help="Also a key that seals what waits in the outbox.")] = False,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", help="A name or address of the console, for its certificate; may be repeated."),
+    ] = None,
+    token: Annotated[bool, typer.Option("--token", help="A new one-time token, where the old one was lost.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be made, and make nothing.")] = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make the keys and the certificate that are missing; what is there stays. There are no default secrets."""
+    import socket
+
+    from edge.commands import setup as command
+
+    names = tuple(name or [socket.gethostname(), "localhost", "127.0.0.1"])
+    raise typer.Exit(
+        command.run(config, lambda read: command.Plan(read, dry_run, seal, names), new_token=token, as_json=json)
+    )
 
 
 @app.command()
@@ -278,6 +313,7 @@ def bench(
     seconds: Annotated[float, typer.Option(min=3, help="Measured time for the daemon.")] = 60.0,
     rounds: Annotated[int, typer.Option(min=1, help="Turns between daemon and bare script.")] = 3,
     transport: Annotated[str, typer.Option(help="ipc or tcp.")] = "ipc",
+    keys: Annotated[bool, typer.Option("--keys", help="With CURVE on the daemon's sockets; over tcp.")] = False,
     deadline_ms: Annotated[float, typer.Option(min=2, help="The daemon's deadline.")] = 33.0,
     picture: Annotated[Path | None, typer.Option(help="Write the latencies' distribution as a PNG.")] = None,
     json: JsonOption = False,
@@ -288,7 +324,7 @@ def bench(
     width, height = command.parse_size(size)
     options = command.Options(
         width=width, height=height, fps=fps, bits=depth, streams=streams, engine=engine, seconds=seconds,
-        rounds=rounds, transport=transport, deadline_ms=deadline_ms,
+        rounds=rounds, transport=transport, deadline_ms=deadline_ms, keys=keys,
     )  # fmt: skip
     command.run(options, picture, as_json=json)
 

@@ -62,6 +62,14 @@ class Sockets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events: str = "tcp://127.0.0.1:5573"
 
 
+class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[keys]: who may connect to what can be reached from other machines."""
+
+    folder: str = ""  # the server key and the list of clients; empty: "keys" beside the outbox
+    client: str = ""  # with which this host's console, panel and commands connect; empty: own.key in the folder
+    loopback: bool = False  # ask for keys on tcp://127.0.0.1 as well
+
+
 AeTitle = Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]*[!-\[\]-~][ -\[\]-~]*$")]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 ShortText = Annotated[str, msgspec.Meta(max_length=16)]
@@ -232,6 +240,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     live: Live = Live()
     engines: Engines = Engines()
     sockets: Sockets = Sockets()
+    keys: Keys = Keys()
     station: Station = Station()
     capture: Capture = Capture()
     worklist: Worklist = Worklist()

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import msgspec
 import zmq
 
+from edge.access.doors import Door, Watch
+from edge.access.register import CONTROL, EVENTS
 from edge.catalog import Catalog
 from edge.errors import ConfigError, LimpidError
 from edge.health import Event
@@ -137,9 +139,12 @@ class ControlSocket:
     a queue and knock.
     """
 
-    def __init__(self, address: str, desk: Desk, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(
+        self, address: str, desk: Desk, context: zmq.Context[zmq.Socket[bytes]], guard: Watch | None = None
+    ) -> None:
         self._desk = desk
-        self._socket = bound(context, zmq.ROUTER, address, "control")
+        self._socket = socket_of(context, zmq.ROUTER)
+        self._door = Door(self._socket, address, CONTROL, "[sockets] control", guard)
         self._late: queue.SimpleQueue[tuple[list[bytes], Answer]] = queue.SimpleQueue()
         self._hear, self._knock = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poller = zmq.Poller()
@@ -154,6 +159,7 @@ class ControlSocket:
             self._socket.close()
 
     def serve(self, timeout_ms: int) -> None:
+        self._door.mind()
         ready = dict(self._poller.poll(timeout_ms))
         if self._hear in ready:
             os.read(self._hear, 4096)
@@ -189,24 +195,21 @@ class ControlSocket:
 class EventSocket:
     """PUB: written by the events thread alone."""
 
-    def __init__(self, address: str, context: zmq.Context[zmq.Socket[bytes]]) -> None:
-        self._socket = bound(context, zmq.PUB, address, "events")
+    def __init__(self, address: str, context: zmq.Context[zmq.Socket[bytes]], guard: Watch | None = None) -> None:
+        self._socket = socket_of(context, zmq.PUB)
+        self._door = Door(self._socket, address, EVENTS, "[sockets] events", guard)
 
     def publish(self, event: Event) -> None:
+        self._door.mind()
         self._socket.send_multipart([f"event/{event['event']}".encode(), json.dumps(event).encode()])
 
     def close(self) -> None:
         self._socket.close()
 
 
-def bound(context: zmq.Context[zmq.Socket[bytes]], kind: int, address: str, key: str) -> zmq.Socket[bytes]:
+def socket_of(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
     sock = context.socket(kind)
     sock.setsockopt(zmq.LINGER, 0)
     sock.setsockopt(zmq.MAXMSGSIZE, LARGEST_REQUEST)  # what is set after bind counts for nothing
     sock.setsockopt(zmq.RCVTIMEO, 100)
-    try:
-        sock.bind(address)
-    except zmq.ZMQError as error:
-        sock.close()
-        raise ConfigError(f'[sockets] {key} = "{address}": {error}') from error
     return sock

@@ -10,6 +10,7 @@ report     process_report.Reporter    the process's own report
 engines    steward.Steward.run        the catalogue, engines on trial, the way back
 capture    capture.Shutter.run        exams, clips being recorded, putting into the outbox
 hatch      hatch.Hatch.run            the darkroom, a child process that compresses and corrects what is stored
+guard      access.guard.Guard.run     whom the doors open to, where keys are asked for
 control    control.ControlSocket.run  the control socket; writes wishes, hands captures and exams on
 health     checkup.Checkup.run        what heat allows; the sensors are read on a thread beside it, sensors
 events     health.Events              the log and the event socket
@@ -38,12 +39,13 @@ import psutil
 import zmq
 
 from edge import __version__
+from edge.access.guard import Guard, open_guard
 from edge.backends import Backend, open_backend
 from edge.capture import Pictures, Shutter, recorder_of
 from edge.catalog import Catalog, open_catalog, shipped_folder
 from edge.checkup import Checkup
-from edge.clock import SECOND, MonotonicClock
-from edge.config import Config, Engines, Preset
+from edge.clock import SECOND, Clock, MonotonicClock
+from edge.config import Config, Engines, Preset, parse_section
 from edge.control import ControlSocket, Desk, EventSocket
 from edge.daylist import DayList
 from edge.displays import Display, open_display
@@ -67,7 +69,9 @@ from edge.reception import Reception
 from edge.region import Region
 from edge.sensors import Place, open_sensors
 from edge.shared import Shared
-from edge.sources import open_prompt
+from edge.sources import Source, open_prompt
+from edge.sources.zeromq import Options as ZeroMqOptions
+from edge.sources.zeromq import ZeroMqSource
 from edge.steps import StepQueue
 from edge.steward import Steward, settle_interrupted
 from edge.storeroom import Storeroom
@@ -103,6 +107,7 @@ class Parts:
     control: ControlSocket
     checkup: Checkup
     watchdog: Watchdog
+    guard: Guard | None
 
 
 def _is_news(folder: Path, engines: Engines, catalog: Catalog) -> bool:
@@ -133,6 +138,8 @@ def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int]
             vital("health", parts.checkup.run, stop, crashed),
             vital("live", parts.live.run, stop, crashed),
         ]
+        if parts.guard is not None:
+            threads.insert(0, vital("guard", parts.guard.run, stop, crashed))
         for thread in threads:
             thread.start()
         parts.watchdog.start()
@@ -154,7 +161,10 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
     context = zmq.Context.instance()
     clock = MonotonicClock()
     events = Events(clock, process="limpid-live")
-    event_socket = EventSocket(config.sockets.events, context)
+    guard = open_guard(config, bound_addresses(config), context, events.emit)
+    if guard is not None:
+        down.callback(guard.close)
+    event_socket = EventSocket(config.sockets.events, context, guard)
     down.callback(event_socket.close)
     down.callback(events.close)
     events.listen(event_socket.publish)
@@ -168,11 +178,10 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
     for folder, reason in catalog.refused.items():
         if _is_news(Path(folder), config.engines, catalog):
             events.emit("engine.refused", folder=folder, reason=reason)
-    ((kind, options),) = config.source.items()
-    source = open_prompt(kind, options, clock)
+    source = open_front_door(config, clock, context, guard)
     down.callback(source.close)
     intake = Intake(source, clock, events, live_settings.max_streams)
-    displays: list[Display] = [Publisher(PublishOptions(bind=config.sockets.pictures), context)]
+    displays: list[Display] = [Publisher(PublishOptions(bind=config.sockets.pictures), context, guard)]
     displays += [open_display(kind, options) for kind, options in config.display.items()]
     for display in displays:
         down.callback(display.close)
@@ -193,14 +202,17 @@ def build(config: Config, down: ExitStack, backend: Callable[[str, int], Backend
     down.callback(captures.outbox.close)
     desk = Desk(
         shared.wishes, catalog,
-        lambda: {**status(shared, intake, live, lookout), "recording": recorder.streams(), **steward.facts(),
-                 "health": checkup.as_dict()},
+        lambda: {
+            **status(shared, intake, live, lookout), "recording": recorder.streams(), **steward.facts(),
+            "health": checkup.as_dict(),
+            "access": guard.facts() if guard is not None else {},
+        },
         captures.shutter.ask, captures.reception.ask, steward.ask,
     )  # fmt: skip
-    control = ControlSocket(config.sockets.control, desk, context)
+    control = ControlSocket(config.sockets.control, desk, context, guard)
     watchdog = Watchdog(shared.vitals, int(live_settings.watchdog_s * SECOND), events)
     down.callback(watchdog.close)
-    return Parts(shared, intake, survey, steward, live, lookout, reporter, captures, control, checkup, watchdog)
+    return Parts(shared, intake, survey, steward, live, lookout, reporter, captures, control, checkup, watchdog, guard)
 
 
 def build_lookout(shared: Shared, catalog: Catalog, intake: Intake, live: Live) -> Lookout:
@@ -214,6 +226,24 @@ def build_lookout(shared: Shared, catalog: Catalog, intake: Intake, live: Live) 
     sight = Sight(live.newest, region_of, intake.tallies.copy, tell)
     book = Book(quality_of(shared.config))
     return Lookout(sight, Profiles(catalog), book, shared.clock, shared.events, local_now)
+
+
+def bound_addresses(config: Config) -> dict[str, str]:
+    """What the live process binds, by the key of the configuration that says so."""
+    sockets = {f"[sockets] {name}": getattr(config.sockets, name) for name in ("pictures", "control", "events")}
+    if "zeromq" in config.source:
+        options = parse_section(config.source["zeromq"], ZeroMqOptions, "source.zeromq")
+        sockets["[source.zeromq] bind"] = options.bind
+    return sockets
+
+
+def open_front_door(
+    config: Config, clock: Clock, context: zmq.Context[zmq.Socket[bytes]], guard: Guard | None
+) -> Source:
+    ((kind, options),) = config.source.items()
+    if kind == "zeromq":
+        return ZeroMqSource(parse_section(options, ZeroMqOptions, "source.zeromq"), clock, context, guard)
+    return open_prompt(kind, options, clock)
 
 
 def build_captures(shared: Shared, catalog: Catalog, pictures: Pictures) -> Captures:

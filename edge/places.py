@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from edge.access.homes import home_of as keys_of
 from edge.audit import Audit
 from edge.config import Config, parse_section
 from edge.engine_store import home_of
@@ -59,6 +60,7 @@ def audit_logs(config: Config, who: str = "limpid", wall: Callable[[], datetime]
     places = {
         "outbox": parse_section(config.outbox, Settings, "outbox").place,
         "console": console_folder(config),
+        "keys": keys_of(config).folder,
         "engines": home_of(config.engines),
         "updates": _beside_the_outbox(config) / "update",  # where `limpid update` keeps its state, under systemd
         "system": system_folder(config),

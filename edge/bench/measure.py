@@ -13,6 +13,7 @@ from typing import Protocol
 import zmq
 
 from edge import wire
+from edge.access.curve import ClientKey
 from edge.client import Viewer
 from edge.clock import SECOND
 from edge.frame import Treatment
@@ -49,8 +50,8 @@ class Eye(Protocol):
 
 
 class DaemonEye:
-    def __init__(self, address: str) -> None:
-        self._viewer = Viewer(address, hwm=64)
+    def __init__(self, address: str, key: ClientKey | None = None) -> None:
+        self._viewer = Viewer(address, hwm=64, key=key)
 
     def see(self, seen: Seen, timeout_s: float) -> bool:
         parts = self._viewer.receive(timeout_s)

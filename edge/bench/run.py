@@ -18,6 +18,8 @@ import msgspec
 import psutil
 
 from edge import config as configs
+from edge.access.curve import ClientKey, load_client, new_pair, save
+from edge.access.homes import Home
 from edge.bench.measure import STAGES, BareEye, DaemonEye, Eye, Seen, watching
 from edge.bench.sender import Job
 from edge.catalog import open_catalog
@@ -29,6 +31,7 @@ from edge.supervisor import own_command
 
 WARM_UP_S = 3.0
 START_S = 30.0
+SCANNER = "scanner.key"
 Progress = Callable[[str, float], None]  # what is being done, and how much of it all is done
 
 
@@ -43,6 +46,7 @@ class Options(msgspec.Struct, frozen=True):
     transport: str = "ipc"
     rounds: int = 3
     deadline_ms: float = 33.0
+    keys: bool = False  # CURVE on every socket of the daemon, over tcp
 
     @property
     def modality(self) -> str:
@@ -107,33 +111,35 @@ def run(options: Options, progress: Progress = lambda _what, _part: None) -> dic
         at = addresses(options.transport, Path(home))
         progress("rendering pictures", 0.0)
         sender = stack.enter_context(_sender(options))
+        keys = _make_keys(Path(home)) if options.keys else None
         progress("starting the daemon", 0.05)
-        daemon = stack.enter_context(_daemon(options, at, Path(home)))
-        eyes: dict[str, Eye] = {"daemon": DaemonEye(at.pictures)}
+        daemon = stack.enter_context(_daemon(options, at, Path(home), keys))
+        eyes: dict[str, Eye] = {"daemon": DaemonEye(at.pictures, load_client(keys.own) if keys else None)}
         if options.with_bare:
             stack.enter_context(_bare(options, at))
             eyes["bare"] = BareEye(at.bare_out)
         for eye in eyes.values():
             stack.callback(eye.close)
-        return _measure(options, at, sender, daemon, eyes, progress)
+        return _measure(options, at, sender, daemon, eyes, progress, keys)
 
 
 def _measure(
     options: Options, at: Addresses, sender: SenderProcess, daemon: psutil.Process, eyes: dict[str, Eye],
-    progress: Progress,
+    progress: Progress, keys: Home | None,
 ) -> dict[str, Any]:  # fmt: skip
     door = {"daemon": at.frames, "bare": at.bare_in}
-    control, costs = Control(at.control), Costs()
+    shows = {"daemon": str(keys.folder / SCANNER) if keys else "", "bare": ""}
+    control, costs = Control(at.control, key=load_client(keys.own) if keys else None), Costs()
     segments: dict[str, list[Segment]] = {name: [] for name in eyes}
     for name, eye in eyes.items():
-        _segment(eye, sender, Job(door[name], options.fps, WARM_UP_S, options.streams))
+        _segment(eye, sender, Job(door[name], options.fps, WARM_UP_S, options.streams, shows[name]))
     dropped: dict[str, int] = {}
     for turn in range(options.rounds):
         for name, eye in eyes.items():
             progress(f"{name}, round {turn + 1} of {options.rounds}", 0.1 + 0.9 * turn / options.rounds)
             before, cpu = _dropped(control), _cpu_s(daemon)
             started = time.monotonic()
-            job = Job(door[name], options.fps, options.seconds / options.rounds, options.streams)
+            job = Job(door[name], options.fps, options.seconds / options.rounds, options.streams, shows[name])
             segments[name].append(_segment(eye, sender, job))
             if name == "daemon":
                 wall = time.monotonic() - started
@@ -183,7 +189,7 @@ def _report(
     frames["unaccounted"] = frames["sent"] - frames["received"] - frames["dropped"]
     report: dict[str, Any] = {
         "size": f"{options.width}x{options.height}", "bits": options.bits, "fps": options.fps,
-        "streams": options.streams, "seconds": options.seconds, "transport": options.transport,
+        "streams": options.streams, "seconds": options.seconds, "transport": options.transport, "keys": options.keys,
         "frames": frames, "original_by_reason": original, "dropped_by_reason": dropped,
         "latency_ms": percentiles(_all(ours, "enhanced_ns")),
         "engine_ms": percentiles(_all(ours, "engine_ns")),
@@ -256,6 +262,17 @@ class SenderProcess:
         return json.loads(line)
 
 
+def _make_keys(home: Path) -> Home:
+    """A server, a scanner and an operator who know each other, for this run alone."""
+    keys, server, since = Home(home / "keys"), new_pair(), "1970-01-01"
+    save(keys.server, server)
+    for path, role in ((keys.folder / SCANNER, "scanner"), (keys.own, "operator")):
+        pair = new_pair()
+        save(path, ClientKey(pair.public, pair.secret, server.public))
+        keys.register.enrol(f"bench-{role}", pair.public, role, since)
+    return keys
+
+
 @contextlib.contextmanager
 def _sender(options: Options) -> Generator[SenderProcess]:
     command = [
@@ -272,7 +289,7 @@ def _sender(options: Options) -> Generator[SenderProcess]:
 
 
 @contextlib.contextmanager
-def _daemon(options: Options, at: Addresses, home: Path) -> Generator[psutil.Process]:
+def _daemon(options: Options, at: Addresses, home: Path, keys: Home | None = None) -> Generator[psutil.Process]:
     text = f"""
 [live]
 deadline_ms = {options.deadline_ms}
@@ -287,6 +304,9 @@ events = "{at.events}"
 bind = "{at.frames}"
 [outbox]
 folder = "{home}/outbox"
+[keys]
+folder = "{home}/keys"
+loopback = {"true" if keys else "false"}
 """
     configs.parse(text)  # a mistake here is told before a process is started
     path = home / "bench.toml"
@@ -294,7 +314,8 @@ folder = "{home}/outbox"
     log = (home / "daemon.log").open("w+")
     process = subprocess.Popen(own_command("live", "--config", str(path)), stdout=log, stderr=log)
     with log, ended(process):
-        wait_for_daemon(Control(at.control), process, home / "daemon.log")
+        control = Control(at.control, key=load_client(keys.own) if keys else None)
+        wait_for_daemon(control, process, home / "daemon.log")
         yield psutil.Process(process.pid)
 
 

@@ -12,10 +12,12 @@ import struct
 import sys
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import msgspec
 
 from edge import wire
+from edge.access.curve import load_client
 from edge.client import Pusher
 from edge.clock import SECOND, MonotonicClock
 from edge.frame import Frame
@@ -29,6 +31,7 @@ class Job(msgspec.Struct, frozen=True):
     fps: float
     seconds: float
     streams: int = 1
+    key_file: str = ""
 
 
 @dataclass(slots=True)
@@ -67,7 +70,7 @@ class Scan:
 
 
 def send(frames: list[Frame], job: Job) -> Sent:
-    pusher = Pusher(job.address)
+    pusher = Pusher(job.address, key=load_client(Path(job.key_file)) if job.key_file else None)
     pusher.wait_for_daemon(10)
     session, done = secrets.randbits(63) | 1, Sent()
     scans = [Scan(frames, f"bench{k}", session, 5 * k) for k in range(job.streams)]

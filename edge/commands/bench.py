@@ -34,6 +34,8 @@ def parse_size(text: str) -> tuple[int, int]:
 def run(options: Options, picture: Path | None, *, as_json: bool) -> None:
     if options.bits != 8 and not 10 <= options.bits <= 16:
         raise ConfigError(f"depth {options.bits} is neither 8 nor 10 to 16 bits")
+    if options.keys and options.transport != "tcp":
+        raise ConfigError("--keys goes with --transport tcp: over ipc nobody is asked for one")
     report = _with_progress(options)
     latencies = {"daemon": report.pop("latencies_us"), "bare script": report.pop("bare_latencies_us", [])}
     if picture is not None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from edge import config as configs
+from edge.commands.identity import given_key
 from edge.config import Config
 from edge.errors import ConfigError
 from edge.panel.run import Limits, run_panel
@@ -38,7 +39,7 @@ def run(path: Path | None, asked: Asked, *, as_json: bool) -> int:
     if asked.screenshot is not None and not asked.screenshot.parent.is_dir():
         raise ConfigError(f"{asked.screenshot.parent}: there is no such folder to write the screenshot to")
     limits = Limits(asked.frames, asked.seconds, asked.screenshot)
-    status, figures = run_panel(config, screen_of(config), limits, threading.Event())
+    status, figures = run_panel(config, screen_of(config), limits, threading.Event(), given_key())
     if as_json:
         print(json.dumps(figures))
     elif limits != Limits():

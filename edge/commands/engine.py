@@ -13,6 +13,8 @@ from edge import activation, bundle, bundle_source
 from edge import config as configs
 from edge.activation import Verify, Waivers
 from edge.catalog import Catalog, Engine, open_catalog, read_engine, shipped_folder
+from edge.client import reachable
+from edge.commands.identity import key_for
 from edge.config import Config
 from edge.engine_store import EngineStore, check_content, home_of, is_older, keyring_of
 from edge.errors import ConfigError, EngineRefused, LimpidError
@@ -160,7 +162,7 @@ def activate(desk: Desk, name: str, number: str, control: str, verify: Verify, w
         "name": name, "version": version.number, "sha256": version.engine.manifest.sha256 if version.engine else "",
         "verdict": verification.verdict, "verification": verification.as_dict(),
     }  # fmt: skip
-    told = activation.tell_daemon(control, name)
+    told = activation.tell_daemon(reachable(control), name, key_for(desk.config, control))
     words = f"active: {name} {version.number}; {verification.verdict}\ndaemon: {_swap_words(told)}"
     words += "" if desk.in_force else f"\n{_not_in_force(desk)}"
     desk.answer({"ok": True, **facts, "daemon": told, "in_force": desk.in_force}, words)
@@ -180,7 +182,7 @@ def _swap_words(told: dict[str, Any]) -> str:
 def roll_back(desk: Desk, name: str, control: str, reason: str) -> int:
     desk.store.roll_back(name, reason)
     active = desk.catalog.engines.get(name)
-    told = activation.tell_daemon(control, name)
+    told = activation.tell_daemon(reachable(control), name, key_for(desk.config, control))
     version = active.manifest.version if active is not None else ""
     words = f"active: {name} {version}" if version else f"no {name} is active: the ladder takes the family's next"
     desk.answer({"ok": True, "name": name, "version": version, "daemon": told}, f"{words}\ndaemon: {_swap_words(told)}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from edge.client import Viewer
+from edge.commands.identity import given_key
 from edge.errors import SourceUnavailable
 from edge.frame import Frame
 from edge.recording import Recorder
@@ -35,7 +36,7 @@ class Recorded:
 
 
 def run(options: Options, *, as_json: bool) -> None:
-    viewer = Viewer(options.pictures, options.stream, Topic.PAIR, hwm=64)
+    viewer = Viewer(options.pictures, options.stream, Topic.PAIR, hwm=64, key=given_key())
     done = Recorded(options.stream)
     try:
         first = _first_picture(viewer, options)

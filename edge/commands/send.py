@@ -15,6 +15,7 @@ from rich.console import Console
 
 from edge.client import Pusher
 from edge.clock import MonotonicClock
+from edge.commands.identity import given_key
 from edge.config import tomllib
 from edge.errors import BadFrame, ConfigError, SourceUnavailable
 from edge.sources import Source, open_source
@@ -45,10 +46,10 @@ def parse_settings(settings: Sequence[str]) -> dict[str, object]:
 
 def run(kind: str, settings: dict[str, object], to: str, seconds: float, *, as_json: bool) -> None:
     source = open_source(kind, settings, MonotonicClock())
-    pusher = Pusher(to)
+    pusher = Pusher(to, key=given_key())
     try:
         if not pusher.wait_for_daemon(DAEMON_PATIENCE_S):
-            raise SourceUnavailable(f"no daemon takes frames at {to}: is `limpid run` running?")
+            raise SourceUnavailable(pusher.refusal() or f"no daemon takes frames at {to}: is `limpid run` running?")
         with _told_to_stop() as stop:
             done = _send(source, pusher, seconds, stop)
     except KeyboardInterrupt:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from edge.client import Control
+from edge.commands.identity import given_key
 from edge.errors import ConfigError
 
 
 def run(control: str, stream: str | None, settings: dict[str, Any], freeze: bool | None) -> None:
-    desk = Control(control)
+    desk = Control(control, key=given_key())
     where = {} if stream is None else {"stream": stream}
     asked = {key: value for key, value in settings.items() if value is not None}
     if not asked and freeze is None:

@@ -13,10 +13,11 @@ from rich.live import Live
 from rich.table import Table
 
 from edge.client import Control
+from edge.commands.identity import given_key
 
 
 def run(control: str, every: float, *, once: bool, as_json: bool) -> None:
-    desk = Control(control)
+    desk = Control(control, key=given_key())
     status = desk.ask("status")
     if once or as_json:
         _print(desk, status, every, once=once, as_json=as_json)

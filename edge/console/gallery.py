@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from edge import fidelity
+from edge.access.curve import ClientKey
 from edge.clock import MS
 from edge.console import developing
 from edge.console.channel import Channel, Newest
@@ -90,8 +91,8 @@ class _Room:
 
 
 class Gallery:
-    def __init__(self, pictures: str) -> None:
-        self.relay = Relay(pictures, self._from_relay)
+    def __init__(self, pictures: str, key: ClientKey | None = None) -> None:
+        self.relay = Relay(pictures, self._from_relay, key)
         self._rooms: dict[str, _Room] = {}
         self._prints: OrderedDict[Print, asyncio.Future[Image]] = OrderedDict()
         self._encode = ThreadPoolExecutor(1, "encode")

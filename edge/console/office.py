@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge.access.homes import own_key
 from edge.audit import Audit
+from edge.client import reachable
 from edge.clock import SECOND, Clock
 from edge.config import Config
 from edge.config import Console as Settings
+from edge.console.access.first import FirstToken
 from edge.console.access.sessions import Session, Sessions, everybody
 from edge.console.access.throttle import Throttle
 from edge.console.access.users import User, Users
@@ -43,14 +46,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_exposure(console: Settings, users: Mapping[str, User]) -> None:
+def check_exposure(console: Settings, users: Mapping[str, User], *, first_waits: bool = False) -> None:
     """Raises ConfigError where strangers could get at it."""
     if bool(console.certificate) != bool(console.key):
         raise ConfigError("[console] certificate and key belong together")
     if is_loopback(console.host):
         return
     missing = [] if console.certificate else ["[console] certificate and key (PEM files)"]
-    missing += [] if users else ["a user (`limpid console user add NAME --role administer`)"]
+    how = "a user (`limpid console user add NAME --role administer`, or `limpid setup` for a one-time token)"
+    missing += [] if users or first_waits else [how]
     if missing:
         raise ConfigError(
             f'[console] host = "{console.host}" can be reached from outside: that needs {" and ".join(missing)}; '
@@ -66,6 +70,7 @@ class Office:
     clock: Clock
     events: Events
     users: Users
+    first: FirstToken
     sessions: Sessions  # the event loop's
     throttle: Throttle  # the event loop's
     gallery: Gallery  # the event loop's
@@ -124,8 +129,10 @@ def open_office(config: Config, path: Path | None, clock: Clock, events: Events)
         users, clock, int(console.idle_minutes * 60 * SECOND), int(console.session_hours * 3600 * SECOND)
     )
     pulse = Pulse(config, archive)
+    pictures = config.sockets.pictures
+    gallery = Gallery(reachable(pictures), own_key(config, pictures))
     return Office(
-        config, path, folder, clock, events, users, sessions, Throttle(), Gallery(config.sockets.pictures), pulse,
+        config, path, folder, clock, events, users, FirstToken(folder), sessions, Throttle(), gallery, pulse,
         archive, Shelf(archive), Exports(archive, console.export_folders), Pools(),
         Reporter(reports_of(config), Own("console"), clock, events), reports_of(config), Book(quality_of(config)),
         started_ns=clock.now(),

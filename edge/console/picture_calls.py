@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from edge.client import Control
+from edge.access.homes import own_key
+from edge.client import Control, reachable
 from edge.console.calls import Answer, Asked, Call
 from edge.console.errors import Refusal
 from edge.errors import SourceUnavailable
@@ -52,7 +53,8 @@ def ask_daemon(asked: Asked, do: str, patience_s: float = PATIENCE_S, **more: An
     if not office.pulse.refresh(2.0).answers:
         raise SourceUnavailable(office.pulse.beat.error)
     told = {key: value for key, value in more.items() if value is not None}
-    return Control(office.config.sockets.control, patience_s).ask(do, **told)
+    address = office.config.sockets.control
+    return Control(reachable(address), patience_s, own_key(office.config, address)).ask(do, **told)
 
 
 def _picture(asked: Asked) -> Answer:

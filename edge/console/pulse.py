@@ -17,7 +17,8 @@ from typing import Any
 
 import zmq
 
-from edge.client import Control
+from edge.access.homes import own_key
+from edge.client import Control, connect, reachable
 from edge.config import Config
 from edge.console.archive import Archive
 from edge.errors import ConfigError, LimpidError, SourceUnavailable
@@ -94,8 +95,9 @@ class Pulse:
             return self.beat
 
     def _ask(self) -> Beat:
-        control = Control(self._config.sockets.control, PATIENCE_S)
+        address = self._config.sockets.control
         try:
+            control = Control(reachable(address), PATIENCE_S, own_key(self._config, address))
             status, exam = control.ask("status"), control.ask("exam-show")
         except SourceUnavailable:
             words = "the daemon does not answer: is `limpid run` (or `limpid live`) running?"
@@ -143,8 +145,9 @@ class Pulse:
         sock.setsockopt(zmq.LINGER, 0)
         sock.setsockopt(zmq.MAXMSGSIZE, 1 << 20)
         sock.subscribe(b"event/")
+        address = self._config.sockets.events
         try:
-            sock.connect(self._config.sockets.events)
+            connect(sock, reachable(address), own_key(self._config, address))
             while not stop.is_set():
                 if sock.poll(HEARING_POLL_MS):
                     self._take(sock.recv_multipart())

@@ -14,7 +14,9 @@ from collections.abc import Callable
 import zmq
 
 from edge import wire
-from edge.errors import BadFrame, ConfigError
+from edge.access.curve import ClientKey
+from edge.client import connect
+from edge.errors import BadFrame
 from edge.wire import Report
 
 HWM = 4
@@ -24,9 +26,10 @@ Hear = Callable[[Report, int], None]  # what came, and when: monotonic nanosecon
 
 
 class Relay:
-    def __init__(self, address: str, hear: Hear) -> None:
+    def __init__(self, address: str, hear: Hear, key: ClientKey | None = None) -> None:
         self._address = address
         self._hear = hear
+        self._key = key
         self._wanted: frozenset[bytes] = frozenset()  # replaced whole, by any thread
         self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.refused = 0  # messages that could not be read
@@ -60,11 +63,7 @@ class Relay:
         sock.setsockopt(zmq.RCVBUF, BUFFER_BYTES)
         sock.setsockopt(zmq.RECONNECT_IVL, 100)
         sock.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
-        try:
-            sock.connect(self._address)
-        except zmq.ZMQError as error:
-            sock.close()
-            raise ConfigError(f'[sockets] pictures = "{self._address}" cannot be connected to: {error}') from error
+        connect(sock, self._address, self._key)
         return sock
 
     def _subscribe(self, sock: zmq.Socket[bytes], has: frozenset[bytes]) -> frozenset[bytes]:

@@ -20,6 +20,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge import __version__
+from edge.access.curve import refuse_open
 from edge.clock import MonotonicClock
 from edge.config import Config
 from edge.config import Console as Settings
@@ -109,7 +110,7 @@ def run(config: Config, path: Path | None, stop: threading.Event | None = None) 
     clock = MonotonicClock()
     events = Events(clock, process="limpid-console")
     office = open_office(config, path, clock, events)
-    check_exposure(config.console, office.users.all())
+    check_exposure(config.console, office.users.all(), first_waits=office.first.waits)
     server = Server(_settings(config.console, office), office)
     events.start()
     try:
@@ -136,6 +137,8 @@ def _settings(console: Settings, office: Office) -> uvicorn.Config:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "asyncio"):
         # Their words quote requests and exceptions; ours are events.
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    if console.key and Path(console.key).exists():
+        refuse_open(Path(console.key), "private key [console] key =")
     settings = uvicorn.Config(
         build(office), host=console.host, port=console.port, loop="asyncio", http=Guarded, ws="wsproto",
         ws_max_size=LARGEST_WORD, ws_ping_interval=20.0, ws_ping_timeout=20.0, ws_per_message_deflate=False,

@@ -13,11 +13,13 @@ import numpy as np
 import zmq
 
 from edge import fidelity, wire
-from edge.errors import ConfigError
+from edge.access.doors import Door, Watch
+from edge.access.register import PICTURES
 from edge.frame import Shown, Treatment
 from edge.wire import Flag, Topic
 
 BUFFER_BYTES = 4 << 20
+LARGEST_MESSAGE = 1024  # subscriptions and handshakes are all we ever read
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,19 +32,15 @@ def open_display(options: Options) -> Publisher:
 
 
 class Publisher:
-    def __init__(self, options: Options, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(self, options: Options, context: zmq.Context[zmq.Socket[bytes]], guard: Watch | None = None) -> None:
         self._wanted: set[bytes] = set()
         self._names: dict[str, tuple[tuple[Topic, bytes], ...]] = {}  # per stream: the topics somebody wants
         self._socket = context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDHWM, options.hwm)
         self._socket.setsockopt(zmq.SNDBUF, BUFFER_BYTES)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, 256)  # subscriptions are all we ever read
-        try:
-            self._socket.bind(options.bind)
-        except zmq.ZMQError as error:
-            self._socket.close()
-            raise ConfigError(f'[sockets] pictures = "{options.bind}": {error}') from error
+        self._socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+        self._door = Door(self._socket, options.bind, PICTURES, "[sockets] pictures", guard)
 
     def show(self, shown: Shown, flags: Flag, now_ns: int) -> None:
         self._hear_subscriptions()
@@ -69,8 +67,12 @@ class Publisher:
         return names
 
     def _hear_subscriptions(self) -> None:
+        self._door.mind()
         while int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
-            message = self._socket.recv()
+            try:
+                message = self._socket.recv(zmq.NOBLOCK)
+            except zmq.Again:  # whoever asked has gone
+                return
             if message[:1] == b"\1":
                 self._wanted.add(message[1:])
                 self._names.clear()

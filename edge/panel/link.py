@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import zmq
 
+from edge.access.curve import ClientKey
 from edge.client import Control, Viewer
 from edge.clock import Clock
 from edge.errors import BadFrame, LimpidError, SourceUnavailable
@@ -27,19 +28,12 @@ from edge.wire import Topic
 
 HWM = 2
 POLL_S = 0.1
+QUIET_LOOKS = 30  # then a connection with a key is made anew: one that was refused or altered never is by itself
 STATUS_EVERY_S = 1.0
 CAPTURE_PATIENCE_S = 60.0  # a slow disk; the daemon itself says no long before
 WISH_PATIENCE_S = 2.0
 MOST_ERRANDS = 8
 HERE = ("127.0.0.1", "localhost", "::1")
-
-
-def reachable(address: str) -> str:
-    """Where to connect to what is bound so."""
-    for anywhere in ("tcp://*:", "tcp://0.0.0.0:", "tcp://[::]:"):
-        if address.startswith(anywhere):
-            return f"tcp://127.0.0.1:{address.removeprefix(anywhere)}"
-    return address
 
 
 def is_local(address: str) -> bool:
@@ -116,8 +110,17 @@ class Inbox:
 class Pictures:
     """Subscribes: to one stream, or to all until the first is heard."""
 
-    def __init__(self, address: str, stream: str, inbox: Inbox, cine: Cine, clock: Clock) -> None:
+    def __init__(
+        self,
+        address: str,
+        stream: str,
+        inbox: Inbox,
+        cine: Cine,
+        clock: Clock,
+        key: ClientKey | None = None,
+    ) -> None:
         self._address = address
+        self._key = key
         self._inbox = inbox
         self._cine = cine
         self._clock = clock
@@ -134,37 +137,40 @@ class Pictures:
 
     def _listen(self, stream: str, stop: threading.Event) -> None:
         """Until another stream is wanted."""
-        viewer = Viewer(self._address, stream, Topic.PAIR, HWM)
+        viewer = Viewer(self._address, stream, Topic.PAIR, HWM, self._key)
         self._dater = Dater(local=is_local(self._address))
         try:
-            while not stop.is_set() and self._wanted == stream:
-                self._hear(viewer, POLL_S)
+            quiet = 0  # looks in vain
+            while not stop.is_set() and self._wanted == stream and not (self._key and quiet > QUIET_LOOKS):
+                quiet = 0 if self._hear(viewer, POLL_S) else quiet + 1
         finally:
             viewer.close()
 
-    def _hear(self, viewer: Viewer, timeout_s: float) -> None:
+    def _hear(self, viewer: Viewer, timeout_s: float) -> bool:
+        """Whether anything came."""
         try:
             report = viewer.next(timeout_s)
         except BadFrame:
             self._inbox.tally.unreadable += 1
-            return
+            return True
         if report is None:
-            return
+            return False
         if not self._wanted:
             self._wanted = report.stream  # the first heard, and from now on no other
         if report.stream != self._wanted:
-            return
+            return True
         seen = self._dater.date(slim(report), self._clock.now())
         if report.pixels is not None:
             self._cine.add(seen)
         self._inbox.put(seen)
+        return True
 
 
 class Errands:
     """Questions to the control socket, one after the other; the answers go into the inbox."""
 
-    def __init__(self, address: str, patience_s: float, inbox: Inbox) -> None:
-        self._control = Control(address, patience_s)
+    def __init__(self, address: str, patience_s: float, inbox: Inbox, key: ClientKey | None = None) -> None:
+        self._control = Control(address, patience_s, key)
         self._inbox = inbox
         self._errands: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue(MOST_ERRANDS)
 
@@ -198,8 +204,8 @@ def _reply(question: Callable[[], dict[str, Any]], do: str) -> Reply:
 class Status:
     """Asks once a second how the appliance is. No answer is no news: the watch knows by the pictures."""
 
-    def __init__(self, address: str, inbox: Inbox) -> None:
-        self._control = Control(address, STATUS_EVERY_S)
+    def __init__(self, address: str, inbox: Inbox, key: ClientKey | None = None) -> None:
+        self._control = Control(address, STATUS_EVERY_S, key)
         self._inbox = inbox
 
     def run(self, stop: threading.Event) -> None:

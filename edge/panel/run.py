@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import psutil
 
+from edge.access.curve import ClientKey
+from edge.access.homes import own_key
+from edge.client import reachable
 from edge.clock import SECOND, Clock, MonotonicClock
 from edge.config import Config
 from edge.errors import ConfigError, LimpidError
@@ -26,7 +29,7 @@ from edge.panel.cine import Cine
 from edge.panel.face import Painter
 from edge.panel.keys import Do, Ground, Intent, Key, Touch, of_key
 from edge.panel.layout import SMALLEST_SCREEN, Layout
-from edge.panel.link import CAPTURE_PATIENCE_S, WISH_PATIENCE_S, Errands, Inbox, Pictures, Status, reachable
+from edge.panel.link import CAPTURE_PATIENCE_S, WISH_PATIENCE_S, Errands, Inbox, Pictures, Status
 from edge.panel.picture import Composer
 from edge.panel.screen import Screen
 from edge.panel.state import State
@@ -196,7 +199,9 @@ def open_glass(screen: Screen) -> Glass:
     return glass
 
 
-def run_panel(config: Config, screen: Screen, limits: Limits, stop: threading.Event) -> tuple[int, dict[str, Any]]:
+def run_panel(
+    config: Config, screen: Screen, limits: Limits, stop: threading.Event, given: ClientKey | None = None
+) -> tuple[int, dict[str, Any]]:
     """The display process, from nothing to nothing. Gives its exit status and its figures."""
     stop_on_signals(stop)
     crashed = threading.Event()
@@ -211,9 +216,11 @@ def run_panel(config: Config, screen: Screen, limits: Limits, stop: threading.Ev
         glass = open_glass(screen)
         down.callback(glass.close)
         inbox, cine = Inbox(), Cine(settings.cine_seconds, settings.cine_megabytes)
-        pictures = Pictures(reachable(config.sockets.pictures), settings.stream, inbox, cine, clock)
-        control = reachable(config.sockets.control)
-        wishes, captures = Errands(control, WISH_PATIENCE_S, inbox), Errands(control, CAPTURE_PATIENCE_S, inbox)
+        watched, control = config.sockets.pictures, reachable(config.sockets.control)
+        pictures = Pictures(reachable(watched), settings.stream, inbox, cine, clock, given or own_key(config, watched))
+        key = given or own_key(config, config.sockets.control)
+        wishes = Errands(control, WISH_PATIENCE_S, inbox, key)
+        captures = Errands(control, CAPTURE_PATIENCE_S, inbox, key)
 
         def ask(do: str, more: dict[str, Any]) -> None:
             (captures if do.startswith("capture-") else wishes).ask(do, more)
@@ -222,7 +229,7 @@ def run_panel(config: Config, screen: Screen, limits: Limits, stop: threading.Ev
         loop = Loop(glass, state, inbox, composer, Layout(*glass.size, settings.buttons), clock)
         loop.follow = pictures.follow
         runs = {
-            "pictures": pictures.run, "status": Status(control, inbox).run, "wishes": wishes.run,
+            "pictures": pictures.run, "status": Status(control, inbox, key).run, "wishes": wishes.run,
             "captures": captures.run, "tray": Tray(config, inbox.put_tray).run,
         }  # fmt: skip
         threads = [vital(name, run, stop, crashed) for name, run in runs.items()]

@@ -10,6 +10,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+from edge.access.curve import refuse_open
 from edge.config import Tls
 from edge.errors import ConfigError
 
@@ -47,6 +48,8 @@ def _load(context: ssl.SSLContext, tls: Tls, where: str) -> None:
         path = getattr(tls, name)
         if path and not Path(path).is_file():
             raise ConfigError(f"[{where}] {name}: no file {path}")
+    if tls.key:
+        refuse_open(Path(tls.key), f"private key [{where}] key =")
     try:
         if tls.ca:
             context.load_verify_locations(tls.ca)

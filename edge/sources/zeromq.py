@@ -15,8 +15,10 @@ import msgspec
 import zmq
 
 from edge import wire
+from edge.access.doors import Door, Watch
+from edge.access.register import FRAMES
 from edge.clock import SECOND, Clock
-from edge.errors import BadFrame, ConfigError
+from edge.errors import BadFrame
 from edge.frame import Frame
 from edge.wire import FrameHeader, SenderClock
 
@@ -39,7 +41,13 @@ def open_source(options: Options, clock: Clock) -> ZeroMqSource:
 
 
 class ZeroMqSource:
-    def __init__(self, options: Options, clock: Clock, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        clock: Clock,
+        context: zmq.Context[zmq.Socket[bytes]],
+        guard: Watch | None = None,
+    ) -> None:
         self._clock = clock
         self._captured = CaptureTimes(time.time_ns)
         self._socket = context.socket(zmq.PULL)
@@ -47,20 +55,20 @@ class ZeroMqSource:
         self._socket.setsockopt(zmq.RCVHWM, options.hwm)
         self._socket.setsockopt(zmq.RCVBUF, BUFFER_BYTES)
         self._socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
-        try:
-            self._socket.bind(options.bind)
-        except zmq.ZMQError as error:
-            self._socket.close()
-            raise ConfigError(f'[source.zeromq] bind = "{options.bind}": {error}') from error
+        self._door = Door(self._socket, options.bind, FRAMES, "[source.zeromq] bind", guard)
 
     @property
     def ended(self) -> bool:
         return False
 
     def next(self, timeout_s: float) -> Frame | None:
+        self._door.mind()
         if not self._ready(timeout_s):
             return None
-        first = self._socket.recv(zmq.NOBLOCK, copy=False)
+        try:
+            first = self._socket.recv(zmq.NOBLOCK, copy=False)
+        except zmq.Again:  # what was ready is gone: its connection ended, or it was no message but ZeroMQ's own
+            return None
         received_ns = self._clock.now()
         payload = self._payload(first)
         header = wire.decode_header(first.bytes)

@@ -23,6 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from edge.commands.console import users_of
 from edge.config import parse
+from edge.console.access.first import FirstToken
 from edge.console.server import HEAD_PATIENCE_S
 from tests.archives import free_port
 from tests.system.console_rig import HOST, PASSWORD, House, add_user, appliance, console_beside, sections, until
@@ -415,6 +416,7 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
     )  # fmt: skip
+    private.chmod(0o600)
     return certificate, private
 
 
@@ -460,3 +462,24 @@ def test_with_certificate_and_users_it_serves_over_tls_alone(tmp_path: Path) -> 
             Console(HOST, port).get("/status")  # nothing is said in plain
         assert house.process.poll() is None
         assert console.request("GET", "/healthz").status == 200
+
+
+def test_the_first_administrator_comes_by_the_token_that_the_device_printed(tmp_path: Path) -> None:
+    certificate, key = _certificate(tmp_path)
+    port = free_port()
+    tls = f'host = "0.0.0.0"\ncertificate = "{certificate}"\nkey = "{key}"\n'
+    (tmp_path / "limpid.toml").write_text(config_text(tmp_path, sections(tmp_path, port, tls)))
+    token = FirstToken(tmp_path / "console").make()
+    with console_beside(tmp_path, port) as house:
+        console = Console(HOST, port, tls=ssl.create_default_context(cafile=str(certificate)))
+        assert console.get("/session").json["first"] is True
+        assert console.get("/status").status == 401
+        claim = {"user": "ada", "password": PASSWORD, "token": "guessed"}
+        assert console.post("/session", claim).status == 401
+        assert console.post("/session", {**claim, "token": token, "password": "short"}).status == 422
+        assert console.post("/session", {**claim, "token": token}).status == 200
+        assert console.get("/session").json["first"] is False
+        again = Console(HOST, port, tls=ssl.create_default_context(cafile=str(certificate)))
+        assert again.post("/session", {**claim, "user": "eve", "token": token}).status == 401
+        assert "eve" not in (tmp_path / "console" / "users.json").read_text()
+        del house

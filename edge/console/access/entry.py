@@ -15,6 +15,7 @@ from edge.clock import SECOND
 from edge.console.access.sessions import COOKIE, Session, is_same
 from edge.console.access.users import LONGEST_PASSWORD, User
 from edge.console.errors import Refusal
+from edge.errors import ConfigError
 
 if TYPE_CHECKING:
     from edge.console.office import Office
@@ -25,6 +26,14 @@ WRONG = "the name or the password is wrong"
 class LogIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user: str
     password: str
+
+
+class First(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The first administrator names himself, with the token that `limpid setup` printed on the device."""
+
+    user: str
+    password: str
+    token: str
 
 
 class Entry:
@@ -45,12 +54,15 @@ class Entry:
 
         told = await read_json(request, 4096)
         try:
-            asked = msgspec.convert(told, LogIn)
+            asked = msgspec.convert(told, First if isinstance(told, dict) and "token" in told else LogIn)
         except msgspec.ValidationError as error:
             raise Refusal(422, "invalid", str(error)) from None
+        address = request.client.host if request.client is not None else ""
+        if isinstance(asked, First):
+            await self._make_first(asked, address)
+            asked = LogIn(asked.user, asked.password)
         if self._office.is_open:
             raise Refusal(409, "refused", "there are no users to log in: everybody on this machine may do everything")
-        address = request.client.host if request.client is not None else ""
         user = await self._check(asked, address)
         self._office.sessions.end(token)  # a session that was there before does not become this one
         token, session = self._office.sessions.begin(user)
@@ -61,6 +73,33 @@ class Entry:
             COOKIE, token, max_age=longest_s, httponly=True, samesite="strict", secure=request.url.scheme == "https"
         )
         return answer
+
+    async def _make_first(self, asked: First, address: str) -> None:
+        """Counted as a wrong password is, before it is known to be wrong."""
+        office = self._office
+        wait_ns = office.throttle.wait(address, "", office.clock.now())
+        if wait_ns:
+            raise Refusal(429, "throttled", "too many wrong tokens: wait, then try again", wait_ns / SECOND)
+        office.throttle.wrong(address, "", office.clock.now())
+        try:
+            opened = await office.pools.passwords.do(lambda: self._claim(asked))
+        except ConfigError as error:
+            raise Refusal(422, "invalid", str(error)) from None
+        if not opened:
+            office.events.emit("log-in.refused")
+            await self._note("?", "first-refused", address)
+            raise Refusal(401, "log-in", "the token is wrong, was used, or is older than a day: `limpid setup --token`")
+        office.throttle.right(address, "")
+        await self._note(asked.user, "first-administrator", address)
+
+    def _claim(self, asked: First) -> bool:
+        """One at a time: the pool of passwords has one thread."""
+        office = self._office
+        if office.users.all() or not office.first.opens(asked.token):
+            return False
+        office.users.add(asked.user, "administer", asked.password)
+        office.first.spend()
+        return True
 
     async def _check(self, asked: LogIn, address: str) -> User:
         office, name = self._office, asked.user[:64]
@@ -96,6 +135,13 @@ class Entry:
         facts = {"from": address} if address else {}
         await self._office.pools.quick.do(lambda: self._office.note(who, did, "session", **facts))
 
+    def _is_first(self) -> bool:
+        """Nobody is a user yet, and a token waits for the first."""
+        try:
+            return not self._office.users.all() and self._office.first.waits
+        except ConfigError:
+            return False
+
     def _who(self, session: Session | None) -> Response:
         from edge.console.office import OPEN_NOTICE
 
@@ -107,6 +153,7 @@ class Entry:
             "csrf": session.csrf if session is not None else "",
             "expires_s": round(office.sessions.left_s(session)) if session is not None and not is_open else 0,
             "notice": OPEN_NOTICE if is_open else "",
+            "first": self._is_first(),
             "version": __version__,
             "station": office.config.station.name,
         }

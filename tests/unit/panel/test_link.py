@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import zmq
 
+from edge.client import reachable
 from edge.clock import MonotonicClock
 from edge.control import ControlSocket, Desk
 from edge.displays.publish import Options, Publisher
 from edge.frame import EngineId, Shown, Treatment
 from edge.panel.cine import Cine
-from edge.panel.link import Errands, Inbox, Pictures, Status, is_local, reachable
+from edge.panel.link import Errands, Inbox, Pictures, Status, is_local
 from edge.panel.news import Reply
 from edge.wire import Flag
 from edge.wishes import Wish, Wishes

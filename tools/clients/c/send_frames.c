@@ -3,7 +3,7 @@
  *     send_frames [ENDPOINT [WIDTH HEIGHT [FPS [FRAMES [STREAM [-]]]]]]
  *
  * Sends a moving 8-bit grey picture, or with a last argument "-" raw 8-bit grey frames of WIDTH x HEIGHT bytes
- * from standard input. FRAMES 0: until the input ends, or for ever. Prints what was offered, handed over, dropped.
+ * from standard input. LIMPID_KEY names the key file for a daemon that asks for one. FRAMES 0: until the input ends, or for ever. Prints what was offered, handed over, dropped.
  */
 #define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
@@ -12,6 +12,7 @@
 #include <zmq.h>
 
 #include "limpid.h"
+#include "limpid_keys.h"
 
 struct job {
     const char *endpoint, *stream;
@@ -55,8 +56,8 @@ static void *open_socket(void *context, const char *endpoint) {
     zmq_setsockopt(socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
     /* With no daemon there, frames are dropped here and now; they do not wait to arrive stale. */
     zmq_setsockopt(socket, ZMQ_IMMEDIATE, &only_connected, sizeof only_connected);
-    if (zmq_connect(socket, endpoint) != 0) {
-        fprintf(stderr, "send_frames: cannot connect to %s: %s\n", endpoint, zmq_strerror(zmq_errno()));
+    if (limpid_connect(socket, endpoint, getenv("LIMPID_KEY")) != 0) {
+        fprintf(stderr, "send_frames: cannot connect to %s: %s\n", endpoint, limpid_key_refusal(zmq_errno()));
         zmq_close(socket);
         return NULL;
     }

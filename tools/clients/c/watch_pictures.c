@@ -5,12 +5,15 @@
  * TOPIC "picture/" is every stream, "picture/NAME/" one, "pair/NAME/" with the original beside it.
  * COUNT 0: until stopped. A display draws only the newest picture it has: before it draws, it receives with
  * ZMQ_DONTWAIT until nothing more is there. This one prints all, since a line is quickly printed.
+ * LIMPID_KEY names the key file for a daemon that asks for one.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>
 #include <zmq.h>
 
 #include "limpid.h"
+#include "limpid_keys.h"
 
 enum { MAX_PICTURES = 3, SILENCE_MS = 750 };
 
@@ -28,8 +31,8 @@ static void *open_socket(void *context, const char *endpoint, const char *topic)
     zmq_setsockopt(socket, ZMQ_RCVBUF, &buffer, sizeof buffer);
     zmq_setsockopt(socket, ZMQ_RCVTIMEO, &silence_ms, sizeof silence_ms);
     zmq_setsockopt(socket, ZMQ_SUBSCRIBE, topic, strlen(topic));
-    if (zmq_connect(socket, endpoint) != 0) {
-        fprintf(stderr, "watch_pictures: cannot connect to %s: %s\n", endpoint, zmq_strerror(zmq_errno()));
+    if (limpid_connect(socket, endpoint, getenv("LIMPID_KEY")) != 0) {
+        fprintf(stderr, "watch_pictures: cannot connect to %s: %s\n", endpoint, limpid_key_refusal(zmq_errno()));
         zmq_close(socket);
         return NULL;
     }

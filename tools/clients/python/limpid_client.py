@@ -21,6 +21,10 @@ Ask and steer; hear what happens:
     for event in Events():
         print(event["event"])
 
+To a daemon that asks for a key, each of them takes `key=`, the file that `limpid keys make` wrote:
+
+    Sender(Scan(stream="probe-1"), "tcp://10.0.0.5:5570", key="probe-1.key")
+
 `docs/wire-protocol.md` describes every byte. Each object belongs to the thread that made it.
 
 SPDX-License-Identifier: Apache-2.0
@@ -30,6 +34,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import secrets
 import struct
@@ -73,6 +78,38 @@ class Refused(Exception):  # noqa: N818
 
 class NoAnswer(Exception):  # noqa: N818
     """The daemon did not answer in time. The request may or may not have been carried out."""
+
+
+def connect(socket: zmq.Socket[bytes], endpoint: str, key: str | None) -> None:
+    """Under the keys in a file, where there is one. Both of the appliance's keys are tried while it changes them."""
+    if key is None or not endpoint.startswith("tcp://"):
+        socket.connect(endpoint)
+        return
+    try:
+        keys = _keys_in(key)
+    except (OSError, ValueError):
+        socket.close()
+        raise
+    socket.setsockopt(zmq.CURVE_PUBLICKEY, keys["public"].encode())
+    socket.setsockopt(zmq.CURVE_SECRETKEY, keys["secret"].encode())
+    socket.setsockopt(zmq.IMMEDIATE, 1)
+    if "next" in keys:
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
+    host, _, port = endpoint.rpartition(":")
+    for name, spelled in (("server", endpoint), ("next", f"{host}:0{port}")):  # each spelling is taken but once
+        if name in keys:
+            socket.setsockopt(zmq.CURVE_SERVERKEY, keys[name].encode())
+            socket.connect(spelled)
+
+
+def _keys_in(path: str) -> dict[str, str]:
+    with open(path, encoding="ascii") as file:  # noqa: PTH123 - nothing but what this file needs is imported
+        if os.fstat(file.fileno()).st_mode & 0o077:
+            raise PermissionError(f"{path} can be read by others: chmod 600 {path}")
+        keys = dict(re.findall(r'^(public|secret|server|next) = "([^"]{40})"', file.read(16384), re.MULTILINE))
+    if not {"public", "secret", "server"} <= keys.keys():
+        raise ValueError(f"{path} is no key file with public, secret and server")
+    return keys
 
 
 # ---------------------------------------------------------------- frames: scanner -> daemon
@@ -123,7 +160,7 @@ def _format_of(scan: Scan, pixels: np.ndarray) -> tuple[int, int]:
 class Sender:
     """Hands frames to a daemon and never waits for it."""
 
-    def __init__(self, scan: Scan, endpoint: str = FRAMES) -> None:
+    def __init__(self, scan: Scan, endpoint: str = FRAMES, key: str | None = None) -> None:
         self.scan = scan
         self.session = secrets.randbits(64) or 1  # a restart is a new session
         self.seq = 0
@@ -134,7 +171,7 @@ class Sender:
         self._socket.setsockopt(zmq.SNDBUF, _SOCKET_BYTES)
         self._socket.setsockopt(zmq.LINGER, 1000)
         self._socket.setsockopt(zmq.IMMEDIATE, 1)  # no daemon, no queue: a frame never arrives stale
-        self._socket.connect(endpoint)
+        connect(self._socket, endpoint, key)
 
     def wait_for_daemon(self, timeout_s: float) -> bool:
         """Once, before the first frame, if losing the first ones matters."""
@@ -366,7 +403,9 @@ class Viewer:
     from the endpoint: where the daemon runs on another host, ages count on from arrival.
     """
 
-    def __init__(self, endpoint: str = PICTURES, stream: str = "", kind: str = "picture") -> None:
+    def __init__(
+        self, endpoint: str = PICTURES, stream: str = "", kind: str = "picture", key: str | None = None
+    ) -> None:
         self.same_host = endpoint.startswith(("ipc:", "inproc:", "tcp://127.", "tcp://localhost"))
         self.stand_in = True
         self.superseded = 0  # came, but a newer one was there already
@@ -379,7 +418,7 @@ class Viewer:
         self._socket.setsockopt(zmq.RCVBUF, _SOCKET_BYTES)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.subscribe(f"{kind}/{stream}/" if stream else f"{kind}/")
-        self._socket.connect(endpoint)
+        connect(self._socket, endpoint, key)
 
     def __iter__(self) -> Iterator[Picture]:
         while True:
@@ -444,22 +483,27 @@ class Viewer:
 class Control:
     """Request and reply. A daemon that does not answer costs a timeout; the next request starts afresh."""
 
-    def __init__(self, endpoint: str = CONTROL, timeout_s: float = 2.0) -> None:
+    def __init__(self, endpoint: str = CONTROL, timeout_s: float = 2.0, key: str | None = None) -> None:
         self._endpoint = endpoint
+        self._key = key
         self._timeout_ms = round(timeout_s * 1000)
         self._socket = self._open()
 
     def _open(self) -> zmq.Socket[bytes]:
         socket = zmq.Context.instance().socket(zmq.REQ)
         socket.setsockopt(zmq.LINGER, 0)
-        socket.connect(self._endpoint)
+        connect(socket, self._endpoint, self._key)
         return socket
 
     def ask(self, do: str, **fields: Any) -> dict[str, Any]:
         """One request; fields that are None are left out. Gives the reply without its "ok"."""
         request = {"do": do, **{key: value for key, value in fields.items() if value is not None}}
-        self._socket.send(json.dumps(request).encode())
-        if not self._socket.poll(self._timeout_ms):
+        began = time.monotonic()
+        ready = self._socket.poll(self._timeout_ms, zmq.POLLOUT)  # with a key: once the daemon has let us in
+        if ready:
+            self._socket.send(json.dumps(request).encode())
+        left_ms = max(0, self._timeout_ms - round((time.monotonic() - began) * 1000))
+        if not ready or not self._socket.poll(left_ms):
             # A REQ socket cannot ask again before it was answered: a new one can.
             self._socket.close()
             self._socket = self._open()
@@ -499,11 +543,11 @@ class Control:
 class Events:
     """Iterates over what happens, as JSON objects. `name`: only events whose names begin so."""
 
-    def __init__(self, endpoint: str = EVENTS, name: str = "") -> None:
+    def __init__(self, endpoint: str = EVENTS, name: str = "", key: str | None = None) -> None:
         self._socket = zmq.Context.instance().socket(zmq.SUB)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.subscribe(f"event/{name}")
-        self._socket.connect(endpoint)
+        connect(self._socket, endpoint, key)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         while True:

@@ -9,8 +9,8 @@ export async function loadSession() {
   return take(await get("session"));
 }
 
-export async function logIn(user, password) {
-  return take(await post("session", { user, password }));
+export async function logIn(user, password, token = "") {
+  return take(await post("session", token ? { user, password, token } : { user, password }));
 }
 
 export async function logOut() {

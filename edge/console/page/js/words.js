@@ -13,6 +13,8 @@ const frame = {
   "role.view": "look", "role.operate": "look and operate", "role.administer": "look, operate and administer",
   "role.may-not": "You may look. Opening and closing exams needs the role “operate”.",
   "login.title": "Limpid", "login.user": "User", "login.password": "Password", "login.enter": "Log in", "login.out": "Log out",
+  "login.first": "Nobody can log in yet. Choose a name and a password for the first administrator; the token is the one that limpid setup printed on this device.",
+  "login.token": "One-time token",
   "login.wrong": "The user or the password is wrong.",
   "login.wait.one": "Too many attempts. Wait a second, then try again.",
   "login.wait.other": "Too many attempts. Wait {n} seconds, then try again.",
