@@ -1,7 +1,7 @@
 """Updates of the application: from a signed bundle to a version of its own, tried in use, kept or taken back.
 
     bundle.py     a version as one signed file; target.py: which machines it is for
-    store.py      versions side by side, which one is current, the way back; on the disk it is one link
+    store.py      what may become current, and the way back; disk.py: how versions lie side by side, one link turned
     install.py    from a bundle's files to a version's own virtual environment; tree.py: out of an archive, safely
     selfcheck.py  whether a staged version starts here, with this site's configuration
     processes.py  how the appliance's processes are started again: systemd, or `limpid run`

@@ -1,15 +1,7 @@
-"""Versions of the application side by side, which of them is current, and the way back.
+"""What may become the current version, and which one was: staging, switching, the way back, each step in the audit log.
 
-    /opt/limpid/current -> versions/0.2.0     what the units run; one link, turned in one step
-    /opt/limpid/good -> versions/0.1.0        the last that held: its code runs trials, and `settle` at a start
-    /opt/limpid/versions/0.2.0/               venv/, bundle.head (signed), installed.json (what was installed)
-    /opt/limpid/.staging~...                  a version that is being written, or that was interrupted
-    /var/lib/limpid/update/history.json       versions in the order in which they became current
-    /var/lib/limpid/update/trial.json         there while the current one is on trial
-    /var/lib/limpid/update/audit.jsonl        who staged, switched, kept, took back or was refused what
-
-What is on the disk is the state. A trial is only one while `current` leads to its version: the file is written before
-the link is turned. Called from commands and from `limpid update settle`, which take turns by a lock.
+How versions lie on the disk is in `disk.py`. Called from commands and from `limpid update settle`, which take turns by
+a lock.
 """
 
 from __future__ import annotations
@@ -25,17 +17,16 @@ import msgspec
 
 from edge import sealed
 from edge.audit import Audit
-from edge.durable import remove_durably, sync_folder, sync_tree, turn_link, write_durably
+from edge.durable import sync_folder, sync_tree
 from edge.errors import ConfigError, LimpidError, UpdateRefused
-from edge.shelf import Shelf
 from edge.signing import Keyring
 from edge.update import bundle
 from edge.update.bundle import Head, Listing
-from edge.update.install import VENV, Step, free_bytes, install, sums
+from edge.update.disk import CURRENT, GOOD, VERSIONS, VersionDisk
+from edge.update.install import Step, free_bytes, install, sums
 from edge.update.target import Target, this_machine
 from edge.update.trial import Trial
 
-VERSIONS, CURRENT, GOOD = "versions", "current", "good"
 STAGING = ".staging~"
 FILES = "files"  # in an unfinished version: what was in the bundle
 INSTALLED = "installed.json"
@@ -59,48 +50,15 @@ def utc_now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-class VersionStore(Shelf):
+class VersionStore(VersionDisk):
     def __init__(
         self, root: Path, state: Path, keys: Keyring, who: str, wall: Callable[[], datetime] = utc_now
     ) -> None:
-        super().__init__(root)
-        self.state = state
+        super().__init__(root, state)
         self.keys = keys
         self.audit = Audit(state / "audit.jsonl", wall, who, name="updates")
 
     # ------------------------------------------------ what is there
-
-    @property
-    def current(self) -> str:
-        return self._leads_to(CURRENT)
-
-    @property
-    def good(self) -> str:
-        return self._leads_to(GOOD)
-
-    @property
-    def previous(self) -> str:
-        """Where `roll_back` goes; empty where there is no way back."""
-        trial = self.trial()
-        if trial is not None:
-            return trial.before if self._is_there(trial.before) else ""
-        history, current = self.history(), self.current
-        before = history[: len(history) - 1 - history[::-1].index(current)] if current in history else history
-        return next((one for one in reversed(before) if one != current and self._is_there(one)), "")
-
-    def _leads_to(self, link: str) -> str:
-        path = self.root / link
-        with contextlib.suppress(OSError):
-            target = path.readlink()
-            if target.parts[:-1] == (VERSIONS,) and self._is_there(target.name):
-                return target.name
-        return ""
-
-    def _is_there(self, number: str) -> bool:
-        return bool(number) and (self.root / VERSIONS / number / VENV).is_dir()
-
-    def home(self, number: str) -> Path:
-        return self.root / VERSIONS / number
 
     def versions(self) -> list[Version]:
         folder = self.root / VERSIONS
@@ -231,17 +189,17 @@ class VersionStore(Shelf):
         """Turn the link. What is written before it counts only once it is turned."""
         with self.locked():
             before = self.current
-            if not self._is_there(number):
+            if not self.is_there(number):
                 raise ConfigError(f"version {number} is not staged")
             self.audit.append("update-switching", number, {"before": before, **(facts or {})})
             if trial is not None:
-                self._write_trial(trial)
+                self.keep_trial(trial)
                 if before and self.good != before:
-                    turn_link(self.root / GOOD, f"{VERSIONS}/{before}")
-            self._write_history([*self._history_to(before), number])
-            turn_link(self.root / CURRENT, f"{VERSIONS}/{number}")
+                    self.turn(GOOD, before)
+            self.write_history([*self.history_to(before), number])
+            self.turn(CURRENT, number)
             if trial is None:
-                turn_link(self.root / GOOD, f"{VERSIONS}/{number}")
+                self.turn(GOOD, number)
             self.tell("update-switched", number, {"before": before})
 
     def roll_back(self, why: str, facts: Facts | None = None) -> str:
@@ -252,10 +210,10 @@ class VersionStore(Shelf):
                 raise ConfigError("no version from before is kept: there is nothing to go back to")
             told = {"why": why, "to": to, **(facts or {})}
             self.audit.append("update-rolling-back", left, told)
-            turn_link(self.root / GOOD, f"{VERSIONS}/{to}")
-            turn_link(self.root / CURRENT, f"{VERSIONS}/{to}")
-            self._write_history(self._history_to(to))
-            remove_durably(self._trial_file)
+            self.turn(GOOD, to)
+            self.turn(CURRENT, to)
+            self.write_history(self.history_to(to))
+            self.end_trial()
             self.tell("update-rolled-back", left, told)
             return to
 
@@ -263,8 +221,8 @@ class VersionStore(Shelf):
         """The trial is over: the current version is the good one. Gives the versions that were removed."""
         with self.locked():
             current = self.current
-            turn_link(self.root / GOOD, f"{VERSIONS}/{current}")
-            remove_durably(self._trial_file)
+            self.turn(GOOD, current)
+            self.end_trial()
             self.tell("update-held", current, {})
             return self._prune()
 
@@ -300,41 +258,10 @@ class VersionStore(Shelf):
         home.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
-    # ------------------------------------------------ history and trial
-
-    def history(self) -> list[str]:
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
-            return msgspec.json.decode((self.state / "history.json").read_bytes(), type=list[str])
-        return [self.good] if self.good else []
-
-    def _history_to(self, number: str) -> list[str]:
-        """Without what came after NUMBER: a version that was gone back from, or never quite became current."""
-        history = self.history()
-        if number in history:
-            return history[: len(history) - history[::-1].index(number)]
-        return [*history, number] if number else history
-
-    def _write_history(self, history: list[str]) -> None:
-        write_durably(self.state / "history.json", msgspec.json.encode(history[-20:]), mode=0o644)
-
-    def trial(self) -> Trial | None:
-        """Of the current version; one of another is over, whatever became of it."""
-        with contextlib.suppress(OSError, msgspec.MsgspecError):
-            trial = msgspec.json.decode(self._trial_file.read_bytes(), type=Trial)
-            return trial if trial.version == self.current else None
-        return None
-
     def write_trial(self, trial: Trial) -> None:
         with self.locked():
             if trial.version == self.current:
-                self._write_trial(trial)
-
-    def _write_trial(self, trial: Trial) -> None:
-        write_durably(self._trial_file, msgspec.json.encode(trial), mode=0o644)
-
-    @property
-    def _trial_file(self) -> Path:
-        return self.state / "trial.json"
+                self.keep_trial(trial)
 
     # ------------------------------------------------ told
 
