@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
 from edge.client import Control, Pusher, Viewer
@@ -166,14 +165,15 @@ class Site:
 
     def cut(self) -> None:
         """As the power does: everything of it at once."""
-        live = self.status()
-        for process in self.processes:
-            process.kill()
-            process.wait()
+        families = [
+            [psutil.Process(one.pid), *psutil.Process(one.pid).children(recursive=True)] for one in self.processes
+        ]
+        for process in itertools.chain(*families):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        for one in self.processes:
+            one.wait()
         self.processes.clear()
-        if live is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(live["pid"], signal.SIGKILL)
         self.wait(lambda: self.status() is None, "nothing answers")
 
     def close(self) -> None:
