@@ -178,10 +178,6 @@ def test_frozen_the_pixels_on_the_glass_are_the_daemons_of_that_very_frame(work:
             wait_until(lambda: daemon.status()["streams"]["test"]["frozen"], "frozen in the daemon as well", daemon)
             last = newest(viewer)
             assert last.treatment is Treatment.ENHANCED
-            told = len(stored(daemon))
-            glass.key("c")
-            wait_until(lambda: len(stored(daemon)) > told, "a still of it", daemon)
-            assert stored(daemon)[-1]["first_seq"] == last.seq
             wait_until(lambda: np.array_equal(middle(glass), scaled(last.pixels)), "the enhanced picture")
             glass.key("e")
             sees(shown, AMBER, BLUE, gone=(GREEN,))
