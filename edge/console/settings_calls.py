@@ -29,7 +29,7 @@ RESTARTS: dict[str, tuple[str, ...]] = {
     "outbox": ("live", "forward", "console"), "audit": ("live", "forward", "console"),
     "destination": ("forward", "console"),
     "sockets": ("live", "console", "display"), "console": ("console",), "panel": ("display",),
-    "health": ("live",), "heat": ("live",), "sensors": ("live",), "audit": ("live", "forward", "console"),
+    "health": ("live",), "heat": ("live",), "sensors": ("live",), "keys": ("live", "console", "display"),
 }  # fmt: skip
 EVERYTHING = ("live", "forward", "console", "display")
 Text = Annotated[str, msgspec.Meta(max_length=LARGEST)]
