@@ -50,6 +50,12 @@ SetOption = Annotated[
 ]
 PicturesOption = Annotated[str, typer.Option(help="The daemon's picture socket.")]
 ControlOption = Annotated[str, typer.Option(help="The daemon's control socket.")]
+RootOption = Annotated[Path, typer.Option("--root", help="Another root: an image, say.", show_default=False)]
+EnvironmentOption = Annotated[
+    Path | None,
+    typer.Option("--environment", help="The virtual environment to run; otherwise this one.", show_default=False),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 FRAMES, PICTURES, CONTROL = "tcp://127.0.0.1:5570", "tcp://127.0.0.1:5571", "tcp://127.0.0.1:5572"
 
 
@@ -301,6 +307,39 @@ def support_bundle(
     from edge.commands import support_bundle as command
 
     raise typer.Exit(command.run(config, to, listing=listing, as_json=json))
+
+
+@app.command()
+def install(
+    root: RootOption = Path("/"),
+    environment: EnvironmentOption = None,
+    start: Annotated[bool, typer.Option("--start", help="Start it as well.")] = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Lay down units, user and folders for systemd. A configuration that is there is never touched."""
+    from edge.commands import install as command
+
+    raise typer.Exit(command.install(command.Asked(root, environment, dry_run, json), start=start))
+
+
+@app.command()
+def uninstall(
+    root: RootOption = Path("/"),
+    environment: EnvironmentOption = None,
+    purge: Annotated[bool, typer.Option("--purge", help="Configuration, state and user as well.")] = False,
+    even_captures: Annotated[
+        bool, typer.Option("--even-captures", help="With --purge: also captures that no archive may have yet.")
+    ] = False,
+    dry_run: DryRunOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Take away what `limpid install` has laid down. Data stays: captures, exams, configuration."""
+    from edge.commands import install as command
+    from edge.commands.install_plan import Purge
+
+    asked = command.Asked(root, environment, dry_run, json)
+    raise typer.Exit(command.uninstall(asked, Purge(data=purge, captures=even_captures)))
 
 
 @app.command()

@@ -22,6 +22,7 @@ from edge.dicom.deidentify import UncleanPixels
 from edge.errors import ConfigError, LimpidError, OutboxFault, SinkRejected, SinkUnavailable
 from edge.outbox import Item, Outbox
 from edge.pace import Bucket, Paced
+from edge.progress import Watched
 from edge.routing import Rules, allowance
 from edge.sinks import Parcel, Receipt, Sink
 
@@ -53,6 +54,7 @@ class Surroundings:
     stop: threading.Event
     chance: Callable[[], float] = random.random
     unannounced: Callable[[], Set[str]] = frozenset  # exams of which the archive is yet to be told (MPPS)
+    beat: Callable[[], None] = lambda: None  # the calling thread moves: for the watchdog
 
 
 class Courier:
@@ -110,6 +112,7 @@ class Courier:
     def run(self, stop: threading.Event) -> None:
         """A sending thread."""
         while not stop.is_set():
+            self._around.beat()
             try:
                 if self.step():
                     continue
@@ -161,7 +164,8 @@ class Courier:
             return item
 
     def _paced(self, file: BinaryIO) -> BinaryIO:
-        return cast(BinaryIO, Paced(file, self._bucket, self._around.stop.wait)) if self._bucket else file
+        watched = cast(BinaryIO, Watched(file, self._around.beat))
+        return cast(BinaryIO, Paced(watched, self._bucket, self._around.stop.wait)) if self._bucket else watched
 
     def _sent(self, item: Item, receipt: Receipt) -> None:
         outbox = self._around.outbox

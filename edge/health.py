@@ -16,7 +16,7 @@ import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 from edge.clock import SECOND, Clock
 from edge.event_table import level_of
@@ -167,15 +167,21 @@ class Vitals:
         return None
 
 
-class Watchdog:
-    """Ends the process when the live thread or an engine hangs, so that the supervisor starts a fresh one.
+class Moves(Protocol):
+    """Whoever can say what hangs: `Vitals` of the live thread and the panel, `Progress` of several threads."""
 
-    Under systemd it feeds WATCHDOG=1 from the live thread's own progress as well.
+    def trouble(self, limit_ns: int) -> str | None: ...
+
+
+class Watchdog:
+    """Ends the process when what it watches hangs, so that the supervisor starts a fresh one.
+
+    Under systemd it feeds WATCHDOG=1 from the very same progress.
     """
 
     EXIT_CODE = 75
 
-    def __init__(self, vitals: Vitals, limit_ns: int, events: Events, end: Callable[[int], None] = os._exit) -> None:
+    def __init__(self, vitals: Moves, limit_ns: int, events: Events, end: Callable[[int], None] = os._exit) -> None:
         self._vitals = vitals
         self._limit_ns = limit_ns
         self._events = events

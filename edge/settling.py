@@ -42,6 +42,7 @@ class Settling:
 
     def run(self, stop: threading.Event) -> None:
         while not stop.wait(LOOK_EVERY_S):
+            self._around.beat()
             try:
                 self.settle()
             except OutboxFault as error:  # the disk does not take our notes; what they were about is found out again

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import sys
 import threading
@@ -10,11 +12,10 @@ import traceback
 from collections.abc import Callable
 
 CRASHED = 70  # exit status
+Run = Callable[[threading.Event], None]
 
 
-def vital(
-    name: str, run: Callable[[threading.Event], None], stop: threading.Event, crashed: threading.Event
-) -> threading.Thread:
+def vital(name: str, run: Run, stop: threading.Event, crashed: threading.Event) -> threading.Thread:
     """A thread whose unexpected end is the process's: the supervisor starts a fresh one."""
 
     def top() -> None:
@@ -26,6 +27,22 @@ def vital(
             stop.set()
 
     return threading.Thread(target=top, name=name, daemon=True)
+
+
+def in_real_time(run: Run) -> Run:
+    """A thread that goes before all that is not real-time, where the limit (LimitRTPRIO= of its unit) lets it.
+
+    Only itself: what it starts does not inherit it, and neither does the rest of the process.
+    """
+
+    def top(stop: threading.Event) -> None:
+        priority, _ = resource.getrlimit(resource.RLIMIT_RTPRIO)
+        if priority > 0:
+            with contextlib.suppress(OSError):  # a kernel that shares out real time by groups may refuse
+                os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+        run(stop)
+
+    return top
 
 
 def stop_on_signals(stop: threading.Event) -> None:

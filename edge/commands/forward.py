@@ -5,6 +5,7 @@ main              run_forward             signals, build-up and take-down, remov
 send-NAME-N       forwarder.Courier.run   one transfer at a time
 settle-NAME       settling.Settling.run   questions and answers on what was sent
 audit             reporter.run            telling the audit repository, sealing the audit logs
+watchdog          health.Watchdog         ends the process when one of the others hangs
 mpps              mpps.StepSender.step    notices that an exam began or ended
 events            health.Events           the log
 report            process_report.Reporter how the process is
@@ -29,15 +30,16 @@ from rich.console import Console
 from edge import __version__, auditing, mpps
 from edge import config as configs
 from edge.alarm import Alarm
-from edge.clock import Clock, MonotonicClock
+from edge.clock import SECOND, Clock, MonotonicClock
 from edge.config import Config, parse_section
 from edge.dispatches import Dispatches
 from edge.errors import LimpidError
 from edge.forwarder import Courier, Destination, Surroundings
-from edge.health import Events, notify
+from edge.health import Events, Watchdog, notify
 from edge.outbox import Capture, Outbox, Settings, Stored
 from edge.places import note_system, places_of, reports_of
 from edge.process_report import Own, Reporter
+from edge.progress import Progress
 from edge.routing import Route, Rules, parse_route, wants
 from edge.settling import Settling
 from edge.sinks import Sink, open_sink
@@ -46,6 +48,8 @@ from edge.threads import CRASHED, end_anyway_after, stop_on_signals, vital
 
 METERED = Path("/run/limpid/metered")
 HOUSE_EVERY_S = 30.0
+WAITS_AT_ONCE = 4  # between two signs of life a thread may wait so often as long as an archive may take to answer
+USUAL_ANSWER_S = 120.0
 TAKE_DOWN_S = 5.0  # after this the process ends as it is: what was on its way is sent again
 
 
@@ -73,11 +77,17 @@ def run_forward(config: Config, stop: threading.Event, wall: Callable[[], dateti
         dispatches = Dispatches(clock)
         events.listen(dispatches.hear)
         outbox = _open_outbox(config, clock, down)
-        around = Surroundings(outbox, events, clock, wall, is_metered, stop, unannounced=_unannounced(config))
+        progress = Progress(clock)
+        around = Surroundings(
+            outbox, events, clock, wall, is_metered, stop, unannounced=_unannounced(config), beat=progress.beat
+        )
         note_system(config, "forward", "started", "forward", version=__version__)
         couriers, threads = _build(config, around, down, crashed)
         own = Own("forward", lambda: figures_of([courier.name for courier in couriers], around, dispatches))
         threads.append(vital("report", Reporter(reports_of(config), own, clock, events).run, stop, crashed))
+        watchdog = Watchdog(progress, longest_silence_ns(config), events)
+        watchdog.start()
+        down.callback(watchdog.close)
         for thread in threads:
             thread.start()
         events.emit("forward.ready", pid=os.getpid(), destinations=[courier.name for courier in couriers])
@@ -90,6 +100,12 @@ def run_forward(config: Config, stop: threading.Event, wall: Callable[[], dateti
         for thread in threads:
             thread.join()
     return CRASHED if crashed.is_set() else 0
+
+
+def longest_silence_ns(config: Config) -> int:
+    """How long a thread may be at one archive without a word. Each of its waits ends by itself; only a bug is longer."""
+    answers = [float(route.options.get("answer_s", USUAL_ANSWER_S)) for route in routes_of(config)]
+    return int(WAITS_AT_ONCE * max([USUAL_ANSWER_S, config.mpps.timeout_s, *answers]) * SECOND)
 
 
 def routes_of(config: Config) -> list[Route]:
@@ -159,7 +175,7 @@ def _build(
         threads.append(start(f"settle-{route.name}", Settling(courier, around).run))
     sender = mpps.open_sender(config, around.events.emit)
     if sender is not None:
-        threads.append(start("mpps", functools.partial(_tell_steps, sender)))
+        threads.append(start("mpps", functools.partial(_tell_steps, sender, around.beat)))
     keeper = auditing.open_keeper(config, around)
     if keeper is not None:
         threads.append(start("audit", keeper))
@@ -193,8 +209,9 @@ def _unannounced(config: Config) -> Callable[[], Set[str]]:
     return StepQueue(places_of(config).steps).exams if config.mpps.host else frozenset
 
 
-def _tell_steps(sender: mpps.StepSender, stop: threading.Event) -> None:
+def _tell_steps(sender: mpps.StepSender, beat: Callable[[], None], stop: threading.Event) -> None:
     while not stop.is_set():
+        beat()
         if not sender.step(time.monotonic()):
             stop.wait(1.0)
 
@@ -208,6 +225,7 @@ def _keep_house(couriers: list[Courier], around: Surroundings) -> None:
             around.events.emit("outbox.removed", captures=len(removed))
         for alarm in alarms:
             alarm.look()
+        around.beat()
         around.stop.wait(HOUSE_EVERY_S)
 
 

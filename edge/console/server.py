@@ -21,13 +21,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge import __version__
 from edge.access.curve import refuse_open
-from edge.clock import MonotonicClock
+from edge.clock import SECOND, MonotonicClock
 from edge.config import Config
 from edge.config import Console as Settings
 from edge.console.app import build
 from edge.console.office import OPEN_NOTICE, Office, check_exposure, open_office
 from edge.errors import ConfigError
-from edge.health import Events, notify
+from edge.health import Events, Watchdog, notify
+from edge.progress import Progress
 
 NICE = 15  # what is looked at here is shown elsewhere first
 HEAD_PATIENCE_S = 10.0  # for a whole head of a request, from its first byte or the connection on
@@ -37,6 +38,8 @@ MOST_OF_ONE_ADDRESS = 64
 KEEP_ALIVE_S = 15
 LARGEST_WORD = 4096  # in one message of a WebSocket
 GRACE_S = 2
+BEAT_S = 0.25
+HUNG = 20 * SECOND  # an event loop that answers nobody for so long is started anew
 
 
 class Guarded(H11Protocol):
@@ -87,6 +90,10 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._office = office
 
+    async def shutdown(self, sockets: Any = None) -> None:
+        notify("STOPPING=1")
+        await super().shutdown(sockets)
+
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
         console, office = self._office.config.console, self._office
@@ -113,23 +120,27 @@ def run(config: Config, path: Path | None, stop: threading.Event | None = None) 
     check_exposure(config.console, office.users.all(), first_waits=office.first.waits)
     server = Server(_settings(config.console, office), office)
     events.start()
+    progress = Progress(clock)
+    watchdog = Watchdog(progress, HUNG, events)
+    watchdog.start()
     try:
-        asyncio.run(_serve(server, stop))
+        asyncio.run(_serve(server, stop, progress))
     except SystemExit:
         raise ConfigError(f"[console] {config.console.host}:{config.console.port} cannot be listened on") from None
     finally:
+        watchdog.close()
         events.close()
     return 0
 
 
-async def _serve(server: Server, stop: threading.Event | None) -> None:
-    if stop is None:
-        await server.serve()
-        return
+async def _serve(server: Server, stop: threading.Event | None, progress: Progress) -> None:
+    """Until somebody stops it. That this loop goes round is what the watchdog sees of it."""
     task = asyncio.ensure_future(server.serve())
-    while not task.done() and not stop.is_set():
-        await asyncio.wait([task], timeout=0.05)
-    server.should_exit = True
+    while not task.done():
+        progress.beat()
+        if stop is not None and stop.is_set():
+            server.should_exit = True
+        await asyncio.wait([task], timeout=BEAT_S if stop is None else 0.05)
     await task
 
 
