@@ -76,7 +76,7 @@ from edge.steps import StepQueue
 from edge.steward import Steward, settle_interrupted
 from edge.storeroom import Storeroom
 from edge.survey import OpenKey, Survey
-from edge.threads import CRASHED, end_anyway_after, in_real_time, stop_on_signals, vital
+from edge.threads import CRASHED, allowed_priority, end_anyway_after, in_real_time, stop_on_signals, vital
 from edge.wishes import Wish, Wishes
 
 TAKE_DOWN_S = 1.5  # after this the process ends as it is: nothing it holds is worth a hung stop
@@ -136,7 +136,7 @@ def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int]
             vital("capture", parts.captures.shutter.run, stop, crashed),
             vital("control", parts.control.run, stop, crashed),
             vital("health", parts.checkup.run, stop, crashed),
-            vital("live", in_real_time(parts.live.run), stop, crashed),
+            vital("live", in_real_time(parts.live.run, allowed_priority()), stop, crashed),
         ]
         if parts.guard is not None:
             threads.insert(0, vital("guard", parts.guard.run, stop, crashed))

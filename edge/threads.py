@@ -29,14 +29,18 @@ def vital(name: str, run: Run, stop: threading.Event, crashed: threading.Event) 
     return threading.Thread(target=top, name=name, daemon=True)
 
 
-def in_real_time(run: Run) -> Run:
-    """A thread that goes before all that is not real-time, where the limit (LimitRTPRIO= of its unit) lets it.
+def allowed_priority() -> int:
+    """How far this process may go in real time (LimitRTPRIO= of its unit); 0: not at all."""
+    return resource.getrlimit(resource.RLIMIT_RTPRIO)[0]
+
+
+def in_real_time(run: Run, priority: int) -> Run:
+    """A thread that goes before all that is not real-time; with priority 0 one like any other.
 
     Only itself: what it starts does not inherit it, and neither does the rest of the process.
     """
 
     def top(stop: threading.Event) -> None:
-        priority, _ = resource.getrlimit(resource.RLIMIT_RTPRIO)
         if priority > 0:
             with contextlib.suppress(OSError):  # a kernel that shares out real time by groups may refuse
                 os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(priority))

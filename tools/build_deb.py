@@ -4,13 +4,13 @@
 
 What is in it:
 
-    /opt/limpid/versions/VERSION/venv/     a virtual environment over the system's Python; versions as in requirements-dev.lock
+    /opt/limpid/versions/VERSION/venv/     a virtual environment over the system's Python; locked versions
     /usr/lib/systemd/system/               the units
     /usr/lib/sysusers.d, /usr/lib/tmpfiles.d
     /usr/share/limpid/limpid.toml          the example; copied to /etc/limpid where there is no configuration yet
 
-Nothing is compiled and nothing is fetched when it is installed. It runs on the minor version of Python it was built with,
-and says so in its dependencies. Needs only the standard library.
+Nothing is compiled and nothing is fetched when it is installed. It runs on the minor version of Python it was
+built with, and says so in its dependencies. Needs only the standard library.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = "console,panel,igtl,dicom"
+SOURCES = "crcmod"  # there are no wheels of it; it is built here, with or without a compiler
 UNUSED = ("pip", "setuptools", "_distutils_hack", "pkg_resources")  # an appliance installs nothing into itself
 NEEDLESS = ("tests", "test", "docs", "examples")
 CONTROL = """\
@@ -96,7 +97,7 @@ def run(*command: str) -> None:
 
 
 def make_environment(python: str, venv: Path, scratch: Path) -> None:
-    """Every dependency at the locked version and with the locked sum; then ourselves, without asking for more."""
+    """Ourselves, and every dependency at its locked version."""
     run(python, "-m", "venv", str(venv))
     pip = [str(venv / "bin/python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
     wheels = scratch / "wheels"
@@ -104,7 +105,7 @@ def make_environment(python: str, venv: Path, scratch: Path) -> None:
     (own,) = wheels.glob("limpid_edge-*.whl")
     constraints = scratch / "constraints.txt"
     constraints.write_text(pins((ROOT / "requirements-dev.lock").read_text()))
-    run(*pip, "install", "--only-binary=:all:", "-c", str(constraints), f"{own}[{EXTRAS}]")
+    run(*pip, "install", "--only-binary=:all:", f"--no-binary={SOURCES}", "-c", str(constraints), f"{own}[{EXTRAS}]")
 
 
 def pins(lock: str) -> str:

@@ -103,7 +103,7 @@ def run_forward(config: Config, stop: threading.Event, wall: Callable[[], dateti
 
 
 def longest_silence_ns(config: Config) -> int:
-    """How long a thread may be at one archive without a word. Each of its waits ends by itself; only a bug is longer."""
+    """How long a thread may be at one archive without a word. Each of its waits ends; only a bug takes longer."""
     answers = [float(route.options.get("answer_s", USUAL_ANSWER_S)) for route in routes_of(config)]
     return int(WAITS_AT_ONCE * max([USUAL_ANSWER_S, config.mpps.timeout_s, *answers]) * SECOND)
 

@@ -1,6 +1,7 @@
 """`limpid install` and `limpid uninstall`: the units, their user and folders, laid down and taken away. Main thread.
 
-What will be done is planned first (`install_plan.py`), shown, and only then done: a dry run is the same without the last.
+What will be done is planned first (`install_plan.py`), shown, then done: a dry run is the same without
+the last.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def _own_environment(root: Path) -> Path:
     """The one this runs in, under the name by which the units would find it."""
     prefix, current = Path(sys.prefix), Path("/") / CURRENT / "venv"
     laid = root / "opt/limpid/versions" / __version__ / "venv"
-    if (root != Path("/") and laid.is_dir()) or prefix == current or prefix == laid:
+    if (root != Path("/") and laid.is_dir()) or prefix in (current, laid):
         return Path("/opt/limpid/versions") / __version__ / "venv"
     return prefix.resolve()
 

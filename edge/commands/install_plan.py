@@ -1,9 +1,9 @@
 """What installing and uninstalling would do, step by step. Pure but for looking at what is there; `install.py` does it.
 
-    /opt/limpid/versions/VERSION/venv   the programs; `current` is a link to the version that runs
-    /etc/limpid/limpid.toml             the configuration; one that is there is never touched
-    /var/lib/limpid                     captures, exams, engines, keys, users: stays until somebody purges it
-    /run/limpid                         sockets
+/opt/limpid/versions/VERSION/venv   the programs; `current` is a link to the version that runs
+/etc/limpid/limpid.toml             the configuration; one that is there is never touched
+/var/lib/limpid                     captures, exams, engines, keys, users: stays until somebody purges it
+/run/limpid                         sockets
 """
 
 from __future__ import annotations
@@ -153,7 +153,9 @@ def plan_uninstall(ground: Ground, purge: Purge) -> list[Step]:
         if path.is_symlink() or path.is_file():
             steps.append(Step("remove", str(path)))
         elif path.is_dir():
-            steps.append(Step("leave", str(path), "this very program runs from there: `rm -r /opt/limpid` when it ends"))
+            steps.append(
+                Step("leave", str(path), "this very program runs from there: `rm -r /opt/limpid` when it ends")
+            )
     if ground.is_here:
         steps.append(_run("", "systemctl", "daemon-reload"))
     return [*steps, *_data(ground, purge)]
