@@ -9,7 +9,7 @@ ALONE := $(addprefix tests/system/test_,live_process.py commands.py engine_swap.
 PYTEST := $(RUN) pytest -m "not soak and not gpu"
 TESTS = $(PYTEST) -n 2 --dist loadfile $(addprefix --ignore ,$(ALONE)) && $(PYTEST) $(wildcard $(ALONE))
 
-.PHONY: demo peers test check bench device soak engines train judge judge-quick lock clean
+.PHONY: demo peers test check bench device soak engines train judge judge-quick deb lock clean
 .DEFAULT_GOAL := help
 
 help:            ## these lines
@@ -68,6 +68,9 @@ judge: $(VENV)/.ready     ## judge every engine in full, write its card, and a r
 
 judge-quick: $(VENV)/.ready   ## the same with fewer frames, and nothing written
 	$(RUN) calibration.judge --all --quick
+
+deb:                      ## a Debian package with everything in it, for Debian's own Python: dist/limpid_*.deb
+	/usr/bin/python3 tools/build_deb.py
 
 lock:                     ## choose and lock the versions of all development dependencies
 	$(PYTHON) -m pip install --quiet uv

@@ -71,7 +71,7 @@ def build(python: str, out: Path, *, fast: bool = False) -> Path:
         lay_system_files(tree)
         write_control(tree, python, version)
         package = out / f"limpid_{version}_{architecture()}.deb"
-        pack = ["-Zxz", "-z1"] if fast else ["-Zxz", "-z6"]
+        pack = ["-Zgzip", "-z1"] if fast else ["-Zxz", "-z6"]
         run("dpkg-deb", "--root-owner-group", *pack, "--build", str(tree), str(package))
     return package
 
