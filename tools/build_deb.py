@@ -29,7 +29,6 @@ ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = "console,panel,igtl,dicom"
 SOURCES = "crcmod"  # there are no wheels of it; it is built here, with or without a compiler
 UNUSED = ("pip", "setuptools", "_distutils_hack", "pkg_resources")  # an appliance installs nothing into itself
-NEEDLESS = ("tests", "test", "docs", "examples")
 CONTROL = """\
 Package: limpid
 Version: {version}
@@ -123,9 +122,8 @@ def slim(venv: Path) -> None:
     for path in (venv / "bin").iterdir():
         if path.name.startswith(("pip", "activate", "Activate")):
             path.unlink()
-    for path in sorted(site.rglob("*")):
-        if path.is_dir() and (path.name == "__pycache__" or (path.name in NEEDLESS and path.parent.parent == site)):
-            shutil.rmtree(path, ignore_errors=True)
+    for path in list(site.rglob("__pycache__")):  # made for where this was built
+        shutil.rmtree(path)
 
 
 def site_of(venv: Path) -> Path:

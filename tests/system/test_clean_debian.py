@@ -87,7 +87,7 @@ def files(debian: Machine) -> set[str]:
     ours = (
         "/var/lib/limpid /etc /opt /usr/bin /usr/lib/systemd /usr/lib/sysusers.d /usr/lib/tmpfiles.d /usr/share/limpid"
     )
-    found = debian.run("sh", "-c", f"find {ours} /usr/share/doc -path '*limpid*' 2>/dev/null").split()
+    found = debian.run("sh", "-c", f"find {ours} /usr/share/doc -path '*limpid*' 2>/dev/null; true").split()
     return set(found)
 
 

@@ -103,7 +103,7 @@ class Machine:
 
     def run(self, *command: str, timeout: float = 60, check: bool = True) -> str:
         """As root on it."""
-        line = ["nsenter", "-t", str(self.pid), "-m", "-p", "-u", "-i", "-C", "-r", "-w/", *command]
+        line = ["nsenter", "-t", str(self.pid), "-m", "-p", "-u", "-i", "-C", "-r", "-W/", *command]
         done = subprocess.run(line, capture_output=True, text=True, timeout=timeout, env=self.environment, check=False)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} gave {done.returncode}:\n{done.stdout}{done.stderr}")
