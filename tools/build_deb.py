@@ -28,7 +28,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = "console,panel,igtl,dicom"
 SOURCES = "crcmod"  # there are no wheels of it; it is built here, with or without a compiler
-UNUSED = ("pip", "setuptools", "_distutils_hack", "pkg_resources")  # an appliance installs nothing into itself
+# An appliance installs nothing into itself, and reports to nobody how OpenVINO is used.
+UNUSED = ("pip", "setuptools", "_distutils_hack", "pkg_resources", "openvino_telemetry")
 CONTROL = """\
 Package: limpid
 Version: {version}

@@ -18,8 +18,8 @@ from rich.console import Console
 
 from edge import __version__
 from edge.commands.install_plan import CURRENT, Ground, Purge, Step, plan_install, plan_uninstall
+from edge.durable import write_durably
 from edge.errors import ConfigError, LimpidError
-from edge.outbox.disk import write_durably
 
 MODES = {"limpid.toml": 0o640}  # it may name archives; the rest is for everybody to read
 COLOURS = {"remove": "red", "leave": "yellow", "keep": "dim"}

@@ -122,6 +122,7 @@ def supervised(name: str, home: Path) -> Iterator[Supervised]:
         sock.bind(str(address))
         environment = {
             **os.environ, **unit.environment, "NOTIFY_SOCKET": str(address), "STATE_DIRECTORY": str(home),
+            "RUNTIME_DIRECTORY": str(home),
             "WATCHDOG_USEC": str(int(unit.watchdog_s * 1e6)), "PYGAME_HIDE_SUPPORT_PROMPT": "1", "HOME": str(home),
         }  # fmt: skip
         line = [sys.executable, "-m", "edge", command, "--config", str(config)]
