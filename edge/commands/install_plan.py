@@ -17,7 +17,7 @@ from edge.errors import ConfigError
 
 Do = Literal["folder", "write", "replace", "keep", "link", "run", "remove", "leave"]
 PROCESSES = ("live", "forward", "console", "display")
-UNITS = ("limpid.target", *(f"limpid-{process}.service" for process in PROCESSES))
+UNITS = ("limpid.target", *(f"limpid-{process}.service" for process in (*PROCESSES, "update")))
 HIDDEN = ("/home", "/root", "/tmp", "/var/tmp", "/run")  # from the units, by ProtectHome= and PrivateTmp=
 PLACES = {
     **{unit: f"etc/systemd/system/{unit}" for unit in UNITS},
@@ -26,6 +26,7 @@ PLACES = {
 }
 CONFIG = "etc/limpid/limpid.toml"
 CURRENT = "opt/limpid/current"
+GOOD = "opt/limpid/good"  # made by updates: the last version that held
 COMMAND = "usr/local/bin/limpid"
 
 
@@ -148,7 +149,7 @@ def plan_uninstall(ground: Ground, purge: Purge) -> list[Step]:
     if purge.data:
         _refuse_captures(ground, purge)
     steps = [*_stopping(ground)]
-    for place in (*PLACES.values(), COMMAND, CURRENT, f"opt/limpid/versions/{ground.version}/venv"):
+    for place in (*PLACES.values(), COMMAND, CURRENT, GOOD, f"opt/limpid/versions/{ground.version}/venv"):
         path = ground.at(place)
         if path.is_symlink() or path.is_file():
             steps.append(Step("remove", str(path)))
