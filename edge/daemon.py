@@ -250,7 +250,7 @@ def build_captures(shared: Shared, catalog: Catalog, pictures: Pictures) -> Capt
     """From the button to the outbox. Nothing here touches the disk before there is something to store."""
     config, events, places = shared.config, shared.events, places_of(shared.config)
     outbox = Outbox(places.outbox, places.settings, utc_now, shared.clock, who="live")
-    hatch = Hatch(config, events, outbox.release)
+    hatch = Hatch(config, events, outbox.release, way=shared.way)
     storeroom = Storeroom(config, outbox, hatch, events)
     notices = StepQueue(places.steps) if config.mpps.host else None
     exams = Exams(

@@ -30,6 +30,7 @@ from edge.exam_book import Image
 from edge.filing import station_of
 from edge.outbox import Capture, Draft, Outbox, utc_now
 from edge.places import places_of
+from edge.way import RightOfWay, standing_aside
 
 NOT_SENT = "the identity was corrected before it was sent; a corrected copy took its place"
 
@@ -38,6 +39,7 @@ class Setting(msgspec.Struct, frozen=True):
     """Told once, before the first job."""
 
     config: Config
+    way: int = -1  # the open file in which live says that it works on a picture; none: -1
 
 
 class Develop(msgspec.Struct, frozen=True, tag="develop", tag_field="do"):
@@ -71,7 +73,9 @@ class Darkroom:
         compression: Literal["jpeg-ls", "rle", "none"],
         station: Station,
         wall: Callable[[], datetime],
+        way: RightOfWay | None = None,
     ) -> None:
+        self._way = way or RightOfWay()
         self._outbox = outbox
         self._compression: Literal["jpeg-ls", "rle", "none"] = compression
         self._station = station
@@ -141,7 +145,8 @@ class Darkroom:
             self._outbox.replace(capture.id, _draft(capture, made, capture.exam_uid, held=held))
 
     def _made(self, capture: Capture, make: Callable[[BinaryIO], Made], files: ExitStack) -> list[Made]:
-        return [make(files.enter_context(self._outbox.read(capture, one))) for one in capture.objects]
+        made = (make(files.enter_context(self._outbox.read(capture, one))) for one in capture.objects)
+        return [standing_aside(one, self._way) for one in made]
 
     def _find(self, name: str) -> Capture | None:
         with contextlib.suppress(OutboxFault):
@@ -170,7 +175,8 @@ def serve(lines: TextIO, out: TextIO) -> None:
     config, places = setting.config, places_of(setting.config)
     outbox = Outbox(places.outbox, places.settings, utc_now, who="darkroom")
     station = station_of(config.station, tells_steps=bool(config.mpps.host))
-    room = Darkroom(outbox, config.capture.compression, station, lambda: datetime.now().astimezone())
+    way = RightOfWay(setting.way)
+    room = Darkroom(outbox, config.capture.compression, station, lambda: datetime.now().astimezone(), way)
     jobs = msgspec.json.Decoder(Develop | Correct)
     for line in lines:
         print(msgspec.json.encode(room.do(jobs.decode(line))).decode(), file=out, flush=True)

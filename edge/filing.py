@@ -18,6 +18,7 @@ from edge.frame import Modality, Shown
 from edge.outbox import Draft
 from edge.recorder import parts_of
 from edge.shared import Shared
+from edge.way import standing_aside
 
 MOST_GAPS_TOLD = 3  # in words; the answer's `gaps` has all of them
 Answer = dict[str, Any]
@@ -67,6 +68,7 @@ class Filing:
         self._clock = shared.clock
         self._events = shared.events
         self._settings = shared.config.capture
+        self._way = shared.way
         self._exams = exams
         self._shelf = store
         self._equipment = equipment
@@ -130,7 +132,10 @@ class Filing:
             runtime=equipment.runtime, engine_versions=equipment.engine_versions,
         )  # fmt: skip
         options = Options(compression="none", burn_label=self._settings.burn_label)
-        made = make_pair(take, exam, equipment.station, options, self._exams.number(shot.stream))
+        made = [
+            standing_aside(one, self._way)
+            for one in make_pair(take, exam, equipment.station, options, self._exams.number(shot.stream))
+        ]
         held = exam.provisional or self._settings.compression != "none"
         draft = Draft(
             exam_uid=exam.uid, modality=made[0].modality, priority=exam.priority, kind=shot.kind,

@@ -23,6 +23,7 @@ from edge.config import Config
 from edge.darkroom import Correct, Develop, Outcome, Setting
 from edge.errors import OutboxFault
 from edge.health import Events, thread_yields
+from edge.way import RightOfWay
 
 TRIES = 2
 LOOK_S = 0.2
@@ -40,9 +41,11 @@ class _Errand:
 
 class Hatch:
     def __init__(
-        self, config: Config, events: Events, let_go: Callable[[str], None], command: Sequence[str] = ()
-    ) -> None:
-        self._first_line = msgspec.json.encode(Setting(config)) + b"\n"
+        self, config: Config, events: Events, let_go: Callable[[str], None], command: Sequence[str] = (),
+        way: RightOfWay | None = None,
+    ) -> None:  # fmt: skip
+        self._way = way if way is not None and way.fd >= 0 else None
+        self._first_line = msgspec.json.encode(Setting(config, self._way.fd if self._way else -1)) + b"\n"
         self._events = events
         self._let_go = let_go  # release a capture as it is
         self._command = command or [sys.executable, "-m", "edge.darkroom"]
@@ -115,7 +118,10 @@ class Hatch:
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is None or self._child.poll() is not None:
             self._end()
-            self._child = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            inherited = (self._way.fd,) if self._way else ()
+            self._child = subprocess.Popen(
+                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=inherited
+            )
             assert self._child.stdin is not None
             self._child.stdin.write(self._first_line)
         return self._child

@@ -46,6 +46,7 @@ class Live:
         self._wishes = shared.wishes
         self._events = shared.events
         self._vitals = shared.vitals
+        self._way = shared.way
         self._clock = shared.clock
         self._intake = intake
         self._displays = displays
@@ -91,8 +92,12 @@ class Live:
         lane.heard_ns = now
         lane.governor.limit(self._heat(), now)
         plan = lane.admit(frame, wish, now)
-        shown = self._treat(lane, frame, plan, wish)
-        self._show(lane, shown, wish)
+        self._way.take()
+        try:
+            shown = self._treat(lane, frame, plan, wish)
+            self._show(lane, shown, wish)
+        finally:
+            self._way.give()
         self._chores.append((lane, shown))
         if len(self._chores) > len(self.lanes):  # frames come without a pause
             self._do_chores()
