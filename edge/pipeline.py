@@ -125,12 +125,7 @@ class Live:
         return shown
 
     def _show(self, lane: Lane, shown: Shown, wish: Wish) -> None:
-        flags = Flag.LIVE
-        flags |= Flag.STAND_IN if shown.stand_in else Flag(0)
-        flags |= Flag.ORIGINAL_VIEW if wish.original_view else Flag(0)
-        flags |= Flag.WARM if self._heat() is not Step.NORMAL else Flag(0)
-        is_odd = lane.stream in self.outside and shown.treatment is Treatment.ENHANCED
-        flags |= Flag.OUTSIDE if is_odd else Flag(0)
+        flags = self._flags_of(lane, shown, wish)
         shown = _with_gap(shown, lane.last)
         started = self._clock.now()
         for display in self._displays:
@@ -143,6 +138,18 @@ class Live:
         tally.latencies_ns.append(ended - shown.frame.received_ns)
         if shown.why in (Why.LATE, Why.BUSY, Why.FAULT, Why.NOT_FINITE, Why.FIDELITY):
             self._events.emit("frame.missed", stream=lane.stream, seq=shown.frame.seq, why=shown.why.words)
+
+    def _flags_of(self, lane: Lane, shown: Shown, wish: Wish) -> Flag:
+        flags = Flag.LIVE
+        if shown.stand_in:
+            flags |= Flag.STAND_IN
+        if wish.original_view:
+            flags |= Flag.ORIGINAL_VIEW
+        if self._heat() is not Step.NORMAL:
+            flags |= Flag.WARM
+        if lane.stream in self.outside and shown.treatment is Treatment.ENHANCED:
+            flags |= Flag.OUTSIDE
+        return flags
 
     def _turned_away(self, lane: Lane, frame: Frame, wish: Wish, now: int) -> str | None:
         if wish.frozen:

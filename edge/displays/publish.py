@@ -46,7 +46,7 @@ class Publisher:
         self._hear_subscriptions()
         for topic, name in self._wanted_of(shown.frame.stream):
             more, pictures = _pictures(topic, shown)
-            self._send([name, wire.encode_shown(shown, flags | more, now_ns), *pictures])
+            self._send([name, wire.encode_shown(shown, flags | more if more else flags, now_ns), *pictures])
 
     def notice(self, last: Shown, flags: Flag, now_ns: int) -> None:
         self._hear_subscriptions()
