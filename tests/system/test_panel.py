@@ -186,7 +186,11 @@ def test_frozen_the_pixels_on_the_glass_are_the_daemons_of_that_very_frame(work:
             sees(shown, AMBER, GREEN, BLUE)
             both = np.hstack([scaled(last.original)[:, :LEFT], scaled(last.pixels)[:, RIGHT:]])
             wait_until(lambda: np.array_equal(np.delete(middle(glass), slice(LEFT, RIGHT), 1), both), "both")
-            glass.key("s", "space")
+            glass.key("s", "c")
+            wait_until(lambda: stored(daemon), "the still of what stands on the glass", daemon)
+            (still,) = stored(daemon)
+            assert (still["first_seq"], still["last_seq"]) == (last.seq, last.seq)
+            glass.key("space")
             sees(shown, GREEN, gone=(BLUE, AMBER))
     finally:
         viewer.close()
@@ -194,6 +198,10 @@ def test_frozen_the_pixels_on_the_glass_are_the_daemons_of_that_very_frame(work:
 
 MIDDLE = slice(120, 380), slice(8, 632)
 LEFT, RIGHT = 320 - 8 - 4, 320 - 8 + 4  # of the divider
+
+
+def stored(daemon: Daemon) -> list[dict[str, Any]]:
+    return [event for event in daemon.events() if event["event"] == "capture.stored"]
 
 
 def middle(glass: Screen) -> np.ndarray:
