@@ -164,9 +164,12 @@ class Lane:
             # What needs no result is done while the engine computes.
             canvas = cast("Pixels", np.array(frame.pixels, order="C"))
             elsewhere = regions.layout_changed(region, frame)
+            thumb = regions.thumb(frame, region.box)
+            was_cut = self._scene_was_cut(thumb)
             in_time = self._in_time(session, plan)
-            if in_time and self._scene_was_cut(frame, region):
-                in_time = self._computed_afresh(session, grey, wish.strength, plan)
+            if in_time:
+                self._thumb = thumb  # of what the state has seen; a late frame is compared again
+                in_time = not was_cut or self._computed_afresh(session, grey, wish.strength, plan)
             if not in_time:
                 self._late = _Running(rung, session, started_ns)
                 return self._missed(frame, Why.LATE, taken_ns)
@@ -228,9 +231,8 @@ class Lane:
         gap = FORGET_AFTER_PERIODS * max(self.rhythm.period_ns, 16 * MS)
         return frame.captured_ns - last.captured_ns > gap
 
-    def _scene_was_cut(self, frame: Frame, region: Region) -> bool:
-        thumb = regions.thumb(frame, region.box)
-        before, self._thumb = self._thumb, thumb
+    def _scene_was_cut(self, thumb: Thumb) -> bool:
+        before = self._thumb
         return before is not None and before.shape == thumb.shape and regions.scene_cut(before, thumb)
 
     def _computed_afresh(self, session: Session, grey: Pixels, strength: float, plan: Plan) -> bool:

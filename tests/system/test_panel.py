@@ -200,10 +200,6 @@ MIDDLE = slice(120, 380), slice(8, 632)
 LEFT, RIGHT = 320 - 8 - 4, 320 - 8 + 4  # of the divider
 
 
-def stored(daemon: Daemon) -> list[dict[str, Any]]:
-    return [event for event in daemon.events() if event["event"] == "capture.stored"]
-
-
 def middle(glass: Screen) -> np.ndarray:
     """Of the picture: where no words are, and no border."""
     look = glass.look()[MIDDLE]
