@@ -36,7 +36,7 @@ Version: {version}
 Architecture: {architecture}
 Maintainer: Limpid <limpid@localhost>
 Depends: python3 (>= {python}), python3 (<< {next_python}), systemd (>= 252), libstdc++6, libc6, zlib1g
-Recommends: libgbm1, libegl1, libgl1-mesa-dri, chrony | systemd-timesyncd
+Recommends: libgbm1, libegl1, libgles2, libgl1-mesa-dri, chrony | systemd-timesyncd
 Section: science
 Priority: optional
 Installed-Size: {size}

@@ -25,6 +25,7 @@ from edge.catalog import SIZES, Manifest, open_catalog
 from edge.clock import MS, SECOND
 from edge.commands.config_check import check as check_config
 from edge.commands.doctor_health import condition
+from edge.commands.doctor_screen import screen
 from edge.config import Config
 from edge.errors import ConfigError, EngineRefused
 from edge.survey import usual_cost
@@ -74,7 +75,7 @@ def examine(path: Path | None) -> Iterator[Finding]:
         yield Finding("config", "failure", str(error), "correct the file; `limpid config check FILE` shows the same")
         config = configs.Config()
     checks: tuple[Callable[[Config], Iterator[Finding]], ...] = (
-        _processor, _memory, _libraries, _gpu, _engines, _ports, _disk, _clock, _condition,
+        _processor, _memory, _libraries, _gpu, _engines, _ports, _disk, _clock, _condition, _screen,
     )  # fmt: skip
     for check in checks:
         yield from check(config)
@@ -82,6 +83,10 @@ def examine(path: Path | None) -> Iterator[Finding]:
 
 def _condition(config: Config) -> Iterator[Finding]:
     yield from (Finding(*each) for each in condition(config))
+
+
+def _screen(config: Config) -> Iterator[Finding]:
+    yield from (Finding(*each) for each in screen(config))
 
 
 def _processor(config: Config) -> Iterator[Finding]:

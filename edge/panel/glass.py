@@ -16,6 +16,7 @@ from edge.errors import ScreenUnavailable
 from edge.frame import Box
 from edge.panel.face import Button, Face, Placed
 from edge.panel.keys import Finger, Key
+from edge.panel.kms import Console
 from edge.panel.notes import Mood
 from edge.panel.picture import Bytes
 from edge.panel.screen import WINDOW, Screen
@@ -189,10 +190,18 @@ def _opened(screen: Screen) -> pygame.Surface:
             # Straight from memory to the window: where nothing is to be waited for, a renderer in between only costs.
             os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
         if pygame.display.get_driver() in BLIND and "SDL_VIDEODRIVER" not in os.environ:
-            raise ScreenUnavailable("no screen can be opened: neither a console (KMS/DRM) nor Wayland nor X11 is there")
+            raise ScreenUnavailable(
+                f"no screen can be opened: neither a console (KMS/DRM) nor Wayland nor X11 is there{_why()}"
+            )
         return _surface(screen)
     except pygame.error as error:
-        raise ScreenUnavailable(f"no screen can be opened: {error}") from error
+        bare = pygame.display.get_driver() == "KMSDRM" if pygame.display.get_init() else screen.driver == "kmsdrm"
+        raise ScreenUnavailable(f"no screen can be opened: {error}{_why() if bare else ''}") from error
+
+
+def _why() -> str:
+    """What the console lacks: SDL does not tell."""
+    return "".join(f"; {each.what} ({each.remedy})" for each in Console().obstacles())
 
 
 def _surface(screen: Screen) -> pygame.Surface:
