@@ -40,7 +40,7 @@ import zmq
 
 from edge import __version__
 from edge.access.guard import Guard, open_guard
-from edge.backends import Backend, open_backend
+from edge.backends import Backend, nvidia_nodes, open_backend, why_backend
 from edge.capture import Pictures, Shutter, recorder_of
 from edge.catalog import Catalog, open_catalog, shipped_folder
 from edge.checkup import Checkup
@@ -143,7 +143,8 @@ def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int]
         for thread in threads:
             thread.start()
         parts.watchdog.start()
-        parts.shared.events.emit("live.ready", version=__version__, pid=os.getpid())
+        runs = {"backend": config.engines.backend, "backend_why": _why_backend(config)}
+        parts.shared.events.emit("live.ready", version=__version__, pid=os.getpid(), **runs)
         notify("READY=1")
         note_system(config, "live", "started", "live", version=__version__)
         stop.wait()
@@ -306,6 +307,7 @@ def status(shared: Shared, intake: Intake, live: Live, lookout: Lookout) -> dict
         "version": __version__,
         "pid": os.getpid(),
         "backend": shared.config.engines.backend,
+        "backend_why": _why_backend(shared.config),
         "rss_mb": round(memory / 1e6, 1),
         "refused": dict(intake.refused),
         "past_streams": intake.past.as_dict(),
@@ -313,6 +315,10 @@ def status(shared: Shared, intake: Intake, live: Live, lookout: Lookout) -> dict
         "recent": {"pictures": len(live.recent), "megabytes": round(live.recent.bytes / 1e6, 1)},
         "streams": streams,
     }
+
+
+def _why_backend(config: Config) -> str:
+    return why_backend(config.engines.backend, nvidia_nodes())
 
 
 def open_keys(live: Live) -> dict[str, OpenKey]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import cv2
 
 from edge import region as regions
-from edge.backends import Backend, Session, Shape, open_backend
+from edge.backends import Backend, Session, Shape, notes_of, open_backend
 from edge.catalog import Catalog, Engine, as_chosen
 from edge.clock import SECOND
 from edge.config import Engines
@@ -196,12 +196,15 @@ class Survey:
         if rung == ORIGINAL or (engine is None and rung != CLASSICAL):
             return None
         try:
-            session = self._backend(CLASSICAL if rung == CLASSICAL else self._engines.backend).open(engine, shape)
+            backend = self._backend(CLASSICAL if rung == CLASSICAL else self._engines.backend)
+            session = backend.open(engine, shape)
             cost = usual_cost(session, grey)
         except EngineRefused as error:
             self._events.emit("engine.refused", stream=stream, rung=rung, reason=str(error))
             self._tell_of(engine, stream, refused=str(error))
             return None
+        if notes := notes_of(backend):
+            self._events.emit("engine.noted", stream=stream, rung=rung, backend=session.id.backend, notes=notes)
         self._tell_of(engine, stream, cost_ns=cost)
         return session, cost
 

@@ -19,7 +19,7 @@ from typing import Any, cast
 import numpy as np
 
 from edge import phantom
-from edge.backends import Backend, Session, Shape, open_backend
+from edge.backends import Backend, Session, Shape, notes_of, open_backend
 from edge.catalog import Engine, float_twin
 from edge.clock import SECOND
 from edge.errors import ConfigError, EngineFault, EngineRefused
@@ -254,7 +254,7 @@ class _Sessions:
             bench.add(check, False, found=str(error))
             return None
         self._opened.append(session)
-        notes = "; ".join(getattr(backend, "notes", []))
+        notes = "; ".join(notes_of(backend))
         bench.add(check, True, found=f"{session.id.backend} {session.id.precision}{f': {notes}' if notes else ''}")
         return session
 

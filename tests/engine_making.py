@@ -17,10 +17,12 @@ from edge.signing import Keyring, Signer
 
 NAME = "handbuilt-small"
 FRAMES_UNTIL_NAN = 8
+IDLE_CHANNELS = {"slow": 56, "slower": 12}
 
 
 def make_version(parent: Path, version: str, odd: str = "", name: str = NAME) -> Engine:
-    """The hand-built engine under another version, with another model. ODD: "nan" (now and then), "slow"."""
+    """The hand-built engine under another version, with another model. ODD: "nan" (now and then), "slow" (longer than
+    a frame has), "slower" (some twenty times what it takes)."""
     home = parent / name
     shutil.copytree(shipped_folder() / NAME, home)
     model = onnx.load(str(home / "model.onnx"))
@@ -29,8 +31,8 @@ def make_version(parent: Path, version: str, odd: str = "", name: str = NAME) ->
     if odd == "nan":
         _spoil(model)
         more = '\n[[state]]\nname = "count"\nshape = [1, 1, 1, 1]\n'
-    if odd == "slow":
-        _slow_down(model)
+    if odd in IDLE_CHANNELS:
+        _slow_down(model, IDLE_CHANNELS[odd])
     content = model.SerializeToString()
     (home / "model.onnx").write_bytes(content)
     manifest = (home / "manifest.toml").read_text()
@@ -78,12 +80,13 @@ def _spoil(model: onnx.ModelProto) -> None:
     )
 
 
-def _slow_down(model: onnx.ModelProto) -> None:
+def _slow_down(model: onnx.ModelProto, channels: int) -> None:
     """The same picture, after convolutions that come to nothing."""
     graph = model.graph
     _rename_result(graph, "idle_quick")
     rng = np.random.default_rng(1)
-    for name, shape in (("idle_first", (56, 1, 5, 5)), ("idle_second", (56, 56, 7, 7)), ("idle_third", (1, 56, 5, 5))):
+    shapes = {"first": (channels, 1, 5, 5), "second": (channels, channels, 7, 7), "third": (1, channels, 5, 5)}
+    for name, shape in ((f"idle_{place}", shape) for place, shape in shapes.items()):
         graph.initializer.append(numpy_helper.from_array((rng.normal(size=shape) * 1e-6).astype(np.float32), name))
     same = {"auto_pad": "SAME_UPPER"}
     graph.node.extend(

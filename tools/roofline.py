@@ -232,6 +232,24 @@ def table(works: dict[str, dict[str, Any]], bounds: list[Bound], size: str) -> s
     return "\n".join(lines)
 
 
+def rates(bounds: list[Bound], size: str) -> str:
+    """At one size: the frames a second that the bounds imply, of one stream and nothing else on the module."""
+    width, height = (int(part) for part in size.split("x"))
+    found: dict[str, list[Bound]] = {}
+    for each in bounds:
+        if (each.width, each.height) == (width, height):
+            found.setdefault(each.engine, []).append(each)
+    lines = [
+        f"PREDICTION, not a measurement: {size}, frames a second that these bounds imply, floor / unfused",
+        "",
+        f"| engine | {' | '.join(module.name for module in MODULES)} |",
+        f"|{'---|' * (1 + len(MODULES))}",
+    ]
+    for name, row in found.items():
+        lines.append(f"| {name} | " + " | ".join(f"{each.floor_fps} / {each.unfused_fps}" for each in row) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="What the engines could take on Jetson modules at best: a prediction.")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
@@ -242,7 +260,8 @@ def main() -> None:
         facts = {"prediction": True, "measured": False, "modules": [asdict(module) for module in MODULES]}
         print(json.dumps({**facts, "work": works, "bounds": [asdict(each) for each in bounds]}))
         return
-    print("\n\n".join(table(works, bounds, f"{width}x{height}") for width, height in SIZES))
+    sizes = [f"{width}x{height}" for width, height in SIZES]
+    print("\n\n".join([*(table(works, bounds, size) for size in sizes), *(rates(bounds, size) for size in sizes)]))
     print("\n" + "\n".join(f"{module.name}: {module.source}" for module in MODULES))
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, cast
 
 import numpy as np
@@ -91,3 +92,22 @@ class Backend(Protocol):
 
 def open_backend(kind: str, threads: int) -> Backend:
     return plugins.load(sys.modules[__name__], kind).open_backend(threads)
+
+
+def notes_of(backend: Backend) -> list[str]:
+    """What became of the last opening, in words, where the backend keeps `notes`: a stale plan that was built again."""
+    return list(getattr(backend, "notes", ()))
+
+
+def nvidia_nodes(devices: Path = Path("/dev")) -> list[str]:
+    """The devices by which NVIDIA's driver, or a Jetson's, shows a GPU."""
+    return sorted(node.name for pattern in ("nvidia[0-9]*", "nvhost-gpu") for node in devices.glob(pattern))
+
+
+def why_backend(kind: str, nodes: list[str]) -> str:
+    """Why this one computes. It is always the one that was asked for: where it cannot, nothing starts in its place."""
+    asked = f'[engines] backend = "{kind}"'
+    if kind == "tensorrt_int8":
+        return asked
+    gpu = f"the NVIDIA GPU here ({', '.join(nodes)}) is not used" if nodes else "no NVIDIA GPU is here"
+    return f"{asked}; {gpu}"

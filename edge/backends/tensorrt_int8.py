@@ -110,12 +110,16 @@ class Tensorrt:
         self.notes = []
         for key, plan in self._plans(engine, shape):
             try:
-                return self._opened(engine, shape, key, plan)
+                session = self._opened(engine, shape, key, plan)
             except PlanRefused as error:
                 self.notes.append(str(error))
                 self._cache.drop(key)
             except EngineRefused as error:
                 self.notes.append(str(error))
+            else:
+                if session.replays != "graph":
+                    self.notes.append(f"each frame is started by {session.replays}")
+                return session
         raise EngineRefused(f"{engine.manifest.name} at {shape.width}x{shape.height}: {'; '.join(self.notes)}")
 
     def _plans(self, engine: Engine, shape: Shape) -> Iterator[tuple[PlanKey, bytes]]:

@@ -20,7 +20,7 @@ import psutil
 from rich.console import Console
 
 from edge import config as configs
-from edge.backends import Shape, open_backend
+from edge.backends import Shape, nvidia_nodes, open_backend
 from edge.catalog import SIZES, Manifest, open_catalog
 from edge.clock import MS, SECOND
 from edge.commands.config_check import check as check_config
@@ -144,14 +144,14 @@ def _libraries(config: Config) -> Iterator[Finding]:
 
 
 def _gpu(config: Config) -> Iterator[Finding]:
-    nodes = [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("nvhost-gpu")]
+    nodes = nvidia_nodes()
     if nodes and config.engines.backend != "tensorrt_int8":
         remedy = (
             '[engines] backend = "tensorrt_int8", after `limpid engine build --all` and `limpid engine verify --all`'
         )
-        yield Finding("gpu", "warning", f"NVIDIA ({', '.join(node.name for node in nodes)}) is not used", remedy)
+        yield Finding("gpu", "warning", f"NVIDIA ({', '.join(nodes)}) is not used", remedy)
     elif nodes:
-        yield Finding("gpu", "ok", f"NVIDIA ({', '.join(node.name for node in nodes)})")
+        yield Finding("gpu", "ok", f"NVIDIA ({', '.join(nodes)})")
     else:
         yield Finding("gpu", "ok", "none: engines run on the CPU, the embedded default")
 

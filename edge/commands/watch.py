@@ -46,7 +46,7 @@ def _print(desk: Control, status: dict[str, Any], every: float, *, once: bool, a
 
 def table(status: dict[str, Any]) -> Table:
     title = f"limpid {status['version']}, {status['backend']}, {status['rss_mb']} MB"
-    caption = f"latency in ms, received to published{heat(status)}"
+    caption = f"latency in ms, received to published{heat(status)}\n{status.get('backend_why', '')}".rstrip()
     view = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, padding=0)
     for column in ("stream", "picture", "in", "enhanced", "original", "dropped", "p50", "p99", "max"):
         words = column in ("stream", "picture")

@@ -7,7 +7,7 @@ from typing import Any
 from edge.console.calls import Answer, Asked, Call
 from edge.console.office import Office
 
-SAID_OF_THE_DAEMON = ("version", "pid", "backend", "rss_mb")
+SAID_OF_THE_DAEMON = ("version", "pid", "backend", "backend_why", "rss_mb")
 
 
 def status_of(office: Office) -> dict[str, Any]:

@@ -30,14 +30,19 @@ class Plate:
 
 
 def treatment(report: Report, view: View) -> Plate:
-    """ENHANCED by what and how strongly, or ORIGINAL and why."""
+    """ENHANCED by what, on what and how strongly, or ORIGINAL and why."""
     if report.treatment is Treatment.ENHANCED:
         if view.original and not view.split:
             return Plate(f"{words.ORIGINAL}{DOT}{words.CHOSEN_HERE}", Mood.CAUTION)
-        name = report.engine.name
-        return Plate(f"{words.ENHANCED}{DOT}{name}{DOT}{report.strength * 100:.0f} %", Mood.GOOD, soft=name)
+        name, strength = report.engine.name, f"{report.strength * 100:.0f} %"
+        return Plate(f"{words.ENHANCED}{DOT}{name}{_runs_on(report)}{DOT}{strength}", Mood.GOOD, soft=name)
     why = words.WHY.get(report.why, words.WHY[Why.UNKNOWN])
     return Plate(f"{words.ORIGINAL}{DOT}{why}".rstrip(), Mood.CAUTION, soft=why)
+
+
+def _runs_on(report: Report) -> str:
+    backend = report.engine.backend
+    return f"{DOT}{words.RUNS_ON.get(backend, backend)}" if backend else ""
 
 
 def heat(report: Report) -> Plate | None:

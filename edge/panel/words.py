@@ -6,6 +6,7 @@ from edge.frame import Why
 
 # What was done to the picture
 ENHANCED = "ENHANCED"
+RUNS_ON = {"openvino_cpu": "CPU", "classical": "CPU", "tensorrt_int8": "GPU"}  # by backend; another by its own name
 ORIGINAL = "ORIGINAL"
 CHOSEN_HERE = "chosen here"
 OUTSIDE = "OUTSIDE"

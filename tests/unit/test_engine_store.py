@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("onnx")
 
+from edge.bundle import PREFIX, SIGNATURE
 from edge.catalog import Catalog, shipped_folder
 from edge.config import Engines
 from edge.engine_disk import KEPT_GENERATIONS
@@ -85,11 +86,14 @@ def test_each_refused_bundle_has_its_own_words_and_what_is_active_stays(
     store.activate(NAME, version.home)
     before = sorted(path.name for path in store.root.iterdir())
     good = bundle_of(tmp_path, "6", signer)
+    signed_at = PREFIX.size + int.from_bytes(good[8:12], "big")
     stranger = make_key(tmp_path / "stranger")
     wrongs = {
         "no engine bundle": good[20:],
         "cut short": good[:-1],
         "damaged or altered": good[:-1] + b"!",
+        "not signed": good[:signed_at] + bytes(SIGNATURE) + good[signed_at + SIGNATURE :],
+        "bundle of format 2": good[:7] + b"\x02" + good[8:],
         "not trusted here": bundle_of(tmp_path, "7", stranger),
         "older than the active 5": bundle_of(tmp_path, "4", signer),
         "contract 2": bundle_of(tmp_path, "8", signer, ("contract = 1", "contract = 2")),

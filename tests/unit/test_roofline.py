@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,9 +66,27 @@ def test_a_bound_is_arithmetic_or_memory_whichever_takes_longer() -> None:
 def test_what_it_says_is_labelled_a_prediction() -> None:
     line = [sys.executable, "-m", "tools.roofline", "engines/handbuilt-small"]
     words = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
-    assert words.count("PREDICTION, not a measurement") == 3
+    assert words.count("PREDICTION, not a measurement") == 6  # three sizes: times, and the rates they imply
     facts = json.loads(
         subprocess.run([*line, "--json"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
     )
     assert (facts["prediction"], facts["measured"]) == (True, False)
     assert len(facts["bounds"]) == 3 * len(MODULES)
+    for each in facts["bounds"]:
+        assert f"{each['floor_fps']} / {each['unfused_fps']}" in words
+
+
+def test_the_guides_figures_are_those_that_the_tool_predicts() -> None:
+    """docs/jetson.md, section 5: one engine, two sizes, two modules."""
+    said = re.sub(r"\s+", " ", (ROOT / "docs/jetson.md").read_text(encoding="utf-8"))
+    name = re.search(r"At 640x480, for `([a-z0-9-]+)` that is", said)
+    assert name is not None
+    works = {size: count(ENGINES[name[1]], *size, 8) for size in ((640, 480), (1024, 1024))}
+    bounds = [
+        bound(name[1], work, module, *size)
+        for size, work in works.items()
+        for module in (MODULES[0], next(module for module in MODULES if module.name == "AGX Orin 64GB"))
+    ]
+    told = [float(figure) for figure in re.findall(r"\d+\.\d+(?= )", said[name.end() : said.index("**A prediction")])]
+    wanted = [figure for each in bounds for figure in (each.floor_ms, each.unfused_ms)]
+    assert told == [pytest.approx(figure, abs=0.006) for figure in wanted], wanted

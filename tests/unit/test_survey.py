@@ -36,6 +36,7 @@ class ChoosyBackend(SlowBackend):
         super().__init__(clock, COSTS_MS)
         self.refuses: Callable[[Engine], bool] = lambda _engine: False
         self.asked = 0
+        self.notes: list[str] = []
         self.threads: list[str] = []
 
     def open(self, engine: Engine | None, shape: Shape) -> SlowSession:
@@ -99,6 +100,19 @@ def test_the_first_look_opens_every_rung_for_the_regions_size_and_measures_it(de
     assert set(found.sessions) == {"large", "medium", "small", "classical"}
     assert found.costs_ns == {rung: int(ms * 1e6) for rung, ms in COSTS_MS.items()}
     assert all(session.past == 0 for session in desk.backend.sessions.values())  # a trial is no patient's past
+
+
+def test_what_the_backend_had_to_work_round_is_told(desk: Desk) -> None:
+    desk.backend.notes = ["the plan belongs to another runtime: built again"]
+    desk.ask()
+    told = desk.told("engine.noted")
+    assert [event["rung"] for event in told] == ["large", "medium", "small", "classical"]
+    assert {tuple(event["notes"]) for event in told} == {tuple(desk.backend.notes)}
+
+
+def test_what_went_well_is_not_noted(desk: Desk) -> None:
+    desk.ask()
+    assert desk.told("engine.noted") == []
 
 
 def test_another_version_of_an_engine_is_another_key_and_is_opened(desk: Desk) -> None:

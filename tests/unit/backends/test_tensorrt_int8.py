@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -13,10 +14,10 @@ pytest.importorskip("onnx", reason="the extra `make-engines` is not installed")
 
 from edge.backends import Shape, open_backend
 from edge.backends._trt_gpu import gpu_name, power_mode_of
-from edge.backends._trt_prepare import halve, key_of, prepare
+from edge.backends._trt_prepare import Built, halve, key_of, prepare
 from edge.backends._trt_releases import RELEASES, Log, Toolkit, load_toolkit, release_of
 from edge.backends.tensorrt_int8 import Tensorrt
-from edge.catalog import open_catalog, read_engine, shipped_folder
+from edge.catalog import Engine, open_catalog, read_engine, shipped_folder
 from edge.clock import SECOND
 from edge.errors import ConfigError, EngineFault, EngineRefused
 from edge.frame import Pixels
@@ -84,6 +85,46 @@ def test_a_stale_or_foreign_plan_is_built_again_and_never_loaded(
     assert len(rig.card.programs) == 1  # the foreign one was not given to the runtime at all
     assert rig.cache.load(rig.key()) != b"would crash the runtime"
     session.close()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda whole: b"ptrt" * 100, "the file is no plan"), (lambda whole: whole[: len(whole) // 2], "cut short"),
+        (lambda whole: whole[:-1] + bytes([whole[-1] ^ 1]), "not those that were built"),
+        (lambda whole: whole.replace(b'"gpu":"sm00 none"', b'"gpu":"sm87 Orin"'), "another GPU"),
+        (lambda whole: whole.replace(b'"runtime":"fake 1.0', b'"runtime":"fake 0.9'), "another runtime"),
+    ],
+)  # fmt: skip
+def test_a_wrong_plan_is_refused_in_its_own_words_and_what_runs_goes_on(
+    rig: Rig, wrong: Callable[[bytes], bytes], message: str
+) -> None:
+    active = rig.backend.open(ENGINE, SHAPE)
+    first = computed(active, picture())
+    file = rig.cache.folder / rig.key().slot
+    whole = file.read_bytes()
+    assert wrong(whole) != whole
+    file.write_bytes(wrong(whole))
+
+    def cannot(engine: Engine, shape: Shape) -> Built:
+        raise EngineRefused("nothing can be built today")
+
+    broken = Tensorrt(rig.card, RUNTIME, cannot, rig.cache)
+    with pytest.raises(EngineRefused, match="nothing can be built today"):
+        broken.open(ENGINE, SHAPE)
+    assert message in broken.notes[0]
+    assert len(rig.card.programs) == 1  # it was not given to the runtime
+    active.forget()
+    assert np.array_equal(computed(active, picture()), first)
+    active.close()
+
+
+def test_what_an_opening_had_to_work_round_is_noted_and_nothing_else(rig: Rig) -> None:
+    rig.backend.open(ENGINE, SHAPE).close()
+    started = "each frame is started by enqueue: there is no GPU"
+    assert [note.split(" in ")[0] for note in rig.backend.notes] == ["built", started]
+    rig.backend.open(ENGINE, SHAPE).close()
+    assert rig.backend.notes == [started]
 
 
 def test_a_whole_plan_that_the_runtime_will_not_have_is_built_again(rig: Rig) -> None:

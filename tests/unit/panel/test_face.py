@@ -8,15 +8,16 @@ from itertools import combinations
 import pytest
 
 from edge.errors import ConfigError, ScreenUnavailable
-from edge.frame import Box, Why
-from edge.panel import words
+from edge.frame import Box, EngineId, Why
+from edge.panel import badge, words
 from edge.panel.face import Face
 from edge.panel.keys import Do, Finger, Key, of_key
 from edge.panel.layout import Layout
 from edge.panel.notes import Mood
 from edge.panel.run import open_glass
 from edge.panel.screen import Screen
-from tests.unit.panel.scenes import NAME, SCENES, SIZES, Bedside, shot
+from edge.panel.state import View
+from tests.unit.panel.scenes import NAME, SCENES, SIZES, Bedside, report, shot
 
 pygame = pytest.importorskip("pygame", reason="the panel's extra is not installed")
 from edge.panel.glass import GROUNDS, Glass  # noqa: E402
@@ -82,13 +83,13 @@ def test_what_matters_most_never_moves(scene: str, glass: Glass) -> None:
 
 
 SAID = {
-    "live": [f"ENHANCED  {NAME}  80 %", "20 ms old", "Outbox 0"],
+    "live": [f"ENHANCED  {NAME}  CPU  80 %", "20 ms old", "Outbox 0"],
     "original": ["ORIGINAL  chosen here"],
     "original_by_daemon": ["ORIGINAL  enhancement changed too much", "Outbox 2"],
-    "warm": [f"ENHANCED  {NAME}  80 %", "Device is warm: enhancement held back"],
+    "warm": [f"ENHANCED  {NAME}  CPU  80 %", "Device is warm: enhancement held back"],
     "too_hot": ["ORIGINAL  device is too hot"],
-    "outside": [f"ENHANCED  {NAME}  80 %", "OUTSIDE what this engine was judged on"],
-    "split": ["ORIGINAL", f"ENHANCED  {NAME}  80 %"],
+    "outside": [f"ENHANCED  {NAME}  CPU  80 %", "OUTSIDE what this engine was judged on"],
+    "split": ["ORIGINAL", f"ENHANCED  {NAME}  CPU  80 %"],
     "changes": ["CHANGES: orange brighter, blue darker"],
     "not_live": ["NOT LIVE", "No frames from the scanner", "420 ms old"],
     "no_answer": ["NOT LIVE", "No connection to the appliance", "7.0 s old", "Outbox 4"],
@@ -129,8 +130,23 @@ def test_each_scene_says_what_it_is(scene: str, glass: Glass) -> None:
 def test_a_long_engine_name_gives_way_but_never_the_treatment_or_the_strength(glass: Glass) -> None:
     texts = [plate.lines[0] for plate in face_of("everything_at_once", (800, 480), glass).plates]
     (told,) = [text for text in texts if text.startswith("ENHANCED")]
-    assert told.endswith("80 %")
+    assert told.endswith("CPU  80 %")
     assert "..." in told
+
+
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [
+        ("openvino_cpu", "  CPU"),
+        ("classical", "  CPU"),
+        ("tensorrt_int8", "  GPU"),
+        ("npu", "  npu"),
+        ("", ""),
+    ],
+)
+def test_the_badge_says_which_backend_runs(backend: str, said: str) -> None:
+    shown = report(1, 0, engine=EngineId("e", "ab" * 32, backend, "int8"))
+    assert badge.treatment(shown, View()).text == f"ENHANCED  e{said}  80 %"
 
 
 def test_every_reason_has_words_and_none_says_enhanced() -> None:

@@ -147,6 +147,14 @@ test("an enhanced picture is called so, with its engine and strength", () => {
   assert.deepEqual(badge(enhanced, "picture"), { kind: "enhanced", title: "ENHANCED", detail: "clarity · 80\u00a0%" });
 });
 
+test("the badge says which backend runs, and one it does not know by its name", () => {
+  const on = (backend) => badge({ ...enhanced, engine: { name: "clarity", backend } }, "picture").detail;
+  assert.equal(on("openvino_cpu"), "clarity · CPU · 80\u00a0%");
+  assert.equal(on("classical"), "clarity · CPU · 80\u00a0%");
+  assert.equal(on("tensorrt_int8"), "clarity · GPU · 80\u00a0%");
+  assert.equal(on("npu"), "clarity · npu · 80\u00a0%");
+});
+
 test("heat that holds the enhancement back is said beside the engine", () => {
   assert.equal(badge({ ...enhanced, warm: true }, "picture").detail, "clarity · 80\u00a0% · device warm, enhancement held back");
 });

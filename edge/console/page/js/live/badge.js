@@ -17,8 +17,13 @@ export function badge(header, looked) {
 }
 
 function engine(header) {
-  const told = say("badge.engine", { engine: header.engine?.name || "?", strength: Math.round(header.strength_percent) });
+  const told = say("badge.engine", { engine: header.engine?.name || "?", place: place(header.engine?.backend), strength: Math.round(header.strength_percent) });
   return header.warm ? `${told} · ${say("badge.warm")}` : told;
+}
+
+/** What computes it: CPU or GPU; what this page does not know, by its name. */
+function place(backend) {
+  return backend ? `${sayCode("runs-on", backend.replaceAll("_", "-"))} · ` : "";
 }
 
 function reason(header) {
