@@ -17,12 +17,12 @@ from edge.signing import Keyring, Signer
 
 NAME = "handbuilt-small"
 FRAMES_UNTIL_NAN = 8
-IDLE_CHANNELS = {"slow": 56, "slower": 12}
+FAR_TOO_SLOW = 56  # channels of nothing: longer than a frame has
 
 
-def make_version(parent: Path, version: str, odd: str = "", name: str = NAME) -> Engine:
-    """The hand-built engine under another version, with another model. ODD: "nan" (now and then), "slow" (longer than
-    a frame has), "slower" (some twenty times what it takes)."""
+def make_version(parent: Path, version: str, odd: str = "", name: str = NAME, channels: int = FAR_TOO_SLOW) -> Engine:
+    """The hand-built engine under another version, with another model. ODD: "nan" (now and then), "slow" (by how much
+    is said by CHANNELS, and grows with their square)."""
     home = parent / name
     shutil.copytree(shipped_folder() / NAME, home)
     model = onnx.load(str(home / "model.onnx"))
@@ -31,8 +31,8 @@ def make_version(parent: Path, version: str, odd: str = "", name: str = NAME) ->
     if odd == "nan":
         _spoil(model)
         more = '\n[[state]]\nname = "count"\nshape = [1, 1, 1, 1]\n'
-    if odd in IDLE_CHANNELS:
-        _slow_down(model, IDLE_CHANNELS[odd])
+    if odd == "slow":
+        _slow_down(model, channels)
     content = model.SerializeToString()
     (home / "model.onnx").write_bytes(content)
     manifest = (home / "manifest.toml").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from tests.system.process import Daemon, Scanner, is_enhanced, running, wait_unt
 
 pytestmark = pytest.mark.timeout(240)
 FPS, DEADLINE_MS = 10.0, 50.0  # so that a busy machine makes no frame late
+NOISY_MS = 35.0
 SLOWER = re.compile(r"p99 [\d.]+ ms from frame to picture, [\d.]+ ms before|.* frames late, |it treated [\d.]+ % of ")
 ROOMY_FPS, ROOMY_DEADLINE_MS = 15.0, 200.0  # only the tail can be what is wrong; and its 300 frames come in time
 SHIPPED = read_engine(shipped_folder() / NAME).manifest.sha256
@@ -115,6 +117,11 @@ def roomy(tmp_path: Path) -> Iterator[Ward]:
         yield made
 
 
+def channels_for(idle_ms: float) -> int:
+    """So that an engine takes that much longer, about: 8 channels took 3.3 ms on one core."""
+    return round(8 * math.sqrt(idle_ms / 3.3))
+
+
 def enhanced_by(ward: Ward, sha256: str) -> int:
     return sum(is_enhanced(report) and report.engine.sha256 == sha256 for report, _ in ward.scanner.seen)
 
@@ -124,7 +131,7 @@ def watched(tmp_path: Path, fps: float, deadline_ms: float) -> Iterator[Ward]:
     store = tmp_path / "store"
     store.mkdir()
     settings = (
-        f'[engines]\nfolders = ["{store}"]\nultrasound = "handbuilt"\nrungs = ["small", "original"]\n'
+        f'[engines]\nfolders = ["{store}"]\nultrasound = "handbuilt"\nrungs = ["small", "original"]\nthreads = 1\n'
         f"[live]\ndeadline_ms = {deadline_ms}\nmax_age_ms = {2 * deadline_ms}\n"
     )
     with running(tmp_path / "home", settings) as daemon:
@@ -182,7 +189,10 @@ def test_an_engine_that_is_slower_than_the_one_before_is_taken_back_though_it_me
 ) -> None:
     ward = roomy
     ward.sent_until(lambda: enhanced_by(ward, SHIPPED) >= trial.FEWEST_FRAMES, "how long a frame takes is known")
-    slower = make_version(tmp_path / "slower", "2", "slower")
+    usual_ms = ward.daemon.status()["streams"]["ward"]["latency_ms"]["p99"]
+    if usual_ms > NOISY_MS:
+        pytest.skip(f"p99 {usual_ms} ms of an engine that takes one: what is slower cannot be told from what else runs")
+    slower = make_version(tmp_path / "slower", "2", "slow", channels=channels_for(12 + 0.8 * usual_ms))
     told = ward.activate(slower)
     assert told["engine"]["sha256"] == slower.manifest.sha256  # its frames are in time: it is shown
     for _ in range(4 * trial.FEWEST_FOR_TAIL // int(2 * ROOMY_FPS)):
