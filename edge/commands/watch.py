@@ -10,6 +10,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from edge.client import Control
@@ -46,7 +47,7 @@ def _print(desk: Control, status: dict[str, Any], every: float, *, once: bool, a
 
 def table(status: dict[str, Any]) -> Table:
     title = f"limpid {status['version']}, {status['backend']}, {status['rss_mb']} MB"
-    caption = f"latency in ms, received to published{heat(status)}\n{status.get('backend_why', '')}".rstrip()
+    caption = f"latency in ms, received to published{heat(status)}\n{escape(status.get('backend_why', ''))}".rstrip()
     view = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, padding=0)
     for column in ("stream", "picture", "in", "enhanced", "original", "dropped", "p50", "p99", "max"):
         words = column in ("stream", "picture")

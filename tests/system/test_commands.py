@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pydicom
 import pytest
 
 from edge import __version__
+from edge.backends import nvidia_nodes, why_backend
 from edge.recording import read
 from tests.system.process import ROOT, Daemon, Scanner, config_text, running
 
@@ -53,6 +55,24 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 
 # ---------------------------------------------------------------- without a daemon
+
+
+@pytest.mark.skipif(bool(nvidia_nodes()), reason="an NVIDIA GPU is here")
+def test_a_daemon_that_is_to_use_a_gpu_does_not_start_on_the_cpu_instead(tmp_path: Path) -> None:
+    config = tmp_path / "limpid.toml"
+    config.write_text(config_text(tmp_path, '[engines]\nbackend = "tensorrt_int8"\n'))
+    said = complaint("live", "--config", config)
+    assert re.search("needs pycuda|pycuda cannot be loaded|no NVIDIA GPU is here|is not installed|TensorRT", said), said
+
+
+def test_the_status_says_which_backend_runs_and_why(daemon: Daemon) -> None:
+    status = daemon.status()
+    assert status["backend"] == "openvino_cpu"
+    assert status["backend_why"] == why_backend("openvino_cpu", nvidia_nodes())
+    (ready,) = [event for event in daemon.events() if event["event"] == "live.ready"]
+    assert (ready["backend"], ready["backend_why"]) == ("openvino_cpu", status["backend_why"])
+    shown = limpid("watch", "--once", "--control", f"ipc://{daemon.home}/control").stdout
+    assert status["backend_why"] in " ".join(shown.split())
 
 
 def test_it_says_its_version_and_what_it_can_do() -> None:
