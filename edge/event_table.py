@@ -47,7 +47,7 @@ EVENTS: dict[str, tuple[Level, str]] = {
     "treatment.changed": ("notice", "the treatment in force, and why where it is the original"),
     "lane.prepared": ("info", "a stream took up new engines"),
     "engine.opened": ("info", "engines opened for a stream, and what they cost"),
-    "engine.noted": ("notice", "what an opening worked round: a plan not loaded and why, one built anew, no CUDA graph"),
+    "engine.noted": ("notice", "what an opening worked round: a plan not loaded and why, one built, no CUDA graph"),
     "engine.refused": ("error", "an engine is damaged, unsafe or of no use here"),
     "engine.none": ("error", "no engine fits a stream"),
     "engine.on-trial": ("notice", "an activated engine is being watched"),
