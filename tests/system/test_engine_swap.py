@@ -184,6 +184,7 @@ def test_an_engine_that_is_too_slow_for_this_device_is_never_shown(ward: Ward, t
     ward.check_accounts()
 
 
+@pytest.mark.soak  # p99 is told from what else the machine does only where it does little else
 def test_an_engine_that_is_slower_than_the_one_before_is_taken_back_though_it_meets_the_deadline(
     roomy: Ward, tmp_path: Path
 ) -> None:
