@@ -16,7 +16,8 @@ export function device(told) {
 
 function heat({ step, known, celsius, zone: name, margin, trouble }) {
   const words = el("p", { class: TONES[step] ?? "" }, sayCode("heat", step));
-  if (!known) return [words, el("p", { class: "warn-text" }, say("heat.not-known", { trouble }))];
+  // Not known is not cool: what is still held back is said, and nothing else.
+  if (!known) return [el("p", { class: "warn-text" }, say("heat.not-known", { trouble })), step === "normal" ? null : words];
   return [words, el("p", { class: "dim small" }, say("heat.figures", { name, celsius: number(celsius, 0), margin: number(margin, 0) }))];
 }
 
