@@ -20,6 +20,7 @@ want "$(echo /usr/lib/*/rsyslog/lmnsd_ossl.so)" rsyslog-openssl
 want /usr/bin/promtool prometheus
 want /usr/bin/systemd-analyze systemd
 want /usr/bin/unshare util-linux
+want /usr/bin/openssl openssl
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ]; then as_root=; else as_root="sudo -n"; fi
 if ! command -v apt-get >/dev/null 2>&1 || ! $as_root true 2>/dev/null; then
