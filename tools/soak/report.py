@@ -143,6 +143,13 @@ def _is_up(change: dict[str, Any], order: tuple[str, ...]) -> bool:
 # ---------------------------------------------------------------- verdicts
 
 
+def _acknowledged(captures: dict[str, Any], *, ended: bool) -> bool | None:
+    """While it runs, a press may still wait for its answer: that is no verdict yet."""
+    if captures["refused"]:
+        return False
+    return not captures["unanswered"] if ended else None
+
+
 def verdicts(facts: dict[str, Any]) -> list[dict[str, Any]]:
     """Each a line; `good` is None where it cannot be said (yet)."""
     frames, captures, seen = facts["frames"], facts["captures"], facts["subscriber"]
@@ -155,7 +162,7 @@ def verdicts(facts: dict[str, Any]) -> list[dict[str, Any]]:
                  else frames["not_fetched"] == 0, f"{frames['not_fetched']} not fetched"),
         _verdict("no picture came twice or out of order", seen.get("twice", 0) + seen.get("out_of_order", 0) == 0,
                  f"{seen.get('twice', 0)} twice, {seen.get('out_of_order', 0)} out of order"),
-        _verdict("every capture was acknowledged", not captures["refused"] and not captures["unanswered"],
+        _verdict("every capture was acknowledged", _acknowledged(captures, ended=facts["ended"]),
                  f"{captures['acknowledged']} of {captures['pressed']}"),
         _verdict("every acknowledged object is in the archive, once", None if lost is None else lost == 0
                  and not captures["in_archive_more_than_once"] and not captures["strangers_in_archive"],
