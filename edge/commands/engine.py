@@ -18,7 +18,7 @@ from edge.commands.identity import key_for
 from edge.config import Config
 from edge.engine_store import EngineStore, check_content, home_of, is_older, keyring_of
 from edge.errors import ConfigError, EngineRefused, LimpidError
-from edge.signing import load_signer, make_key
+from edge.signing import load_signer
 
 REFUSED = 1
 LEFT_OUT = (bundle.HEAD_FILE, "learning.png", "verified.json")  # what a bundle has no need of
@@ -94,17 +94,6 @@ def _source_engine(name: str, folder: Path | None) -> Engine:
 def _files_of(engine: Engine) -> list[Path]:
     found = sorted(path for path in engine.folder.iterdir() if path.is_file() and path.name not in LEFT_OUT)
     return [path for path in found if not path.name.startswith(".")]
-
-
-def make_keys(path: Path, *, as_json: bool) -> int:
-    signer = make_key(path)
-    facts = {"key": signer.id, "private": str(path), "public": f"{path}.pub"}
-    words = (
-        f"key {signer.id}\n{path}: keep it where no appliance is, and a copy elsewhere\n"
-        f"{path}.pub: for the appliances; tell their keepers the id on another way"
-    )
-    print(json.dumps(facts) if as_json else words)
-    return 0
 
 
 # ------------------------------------------------ the appliance's

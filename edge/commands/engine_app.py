@@ -137,9 +137,9 @@ def keys_make(
     json: JsonOption = False,
 ) -> None:
     """A new key pair, for whoever signs engines."""
-    from edge.commands import engine
+    from edge.commands import bundle_keys
 
-    raise typer.Exit(engine.make_keys(path, as_json=json))
+    raise typer.Exit(bundle_keys.make_keys(path, as_json=json))
 
 
 @keys_app.command("trust")

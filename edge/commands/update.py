@@ -23,7 +23,7 @@ from edge.client import Control
 from edge.clock import MonotonicClock
 from edge.errors import ConfigError, LimpidError, UpdateRefused
 from edge.health import notify
-from edge.signing import load_signer, make_key
+from edge.signing import load_signer
 from edge.threads import stop_on_signals
 from edge.update import bundle, processes
 from edge.update.processes import Nothing, Systemd
@@ -92,17 +92,6 @@ def _site_packages(source: Path) -> Path:
     if len(found) > 1:
         raise ConfigError(f"{source} holds more than one Python: {', '.join(str(path) for path in found)}")
     return found[0] if found else source
-
-
-def make_keys(path: Path, *, as_json: bool) -> int:
-    signer = make_key(path)
-    facts = {"key": signer.id, "private": str(path), "public": f"{path}.pub"}
-    words = (
-        f"key {signer.id}\n{path}: keep it where no appliance is, and a copy elsewhere\n"
-        f"{path}.pub: for the appliances; tell their keepers the id on another way"
-    )
-    print(json.dumps(facts) if as_json else words)
-    return 0
 
 
 # ------------------------------------------------ the appliance's: bringing in

@@ -196,9 +196,9 @@ def keys_make(
     json: JsonOption = False,
 ) -> None:
     """A new key pair, for whoever signs updates."""
-    from edge.commands import update
+    from edge.commands import bundle_keys
 
-    raise typer.Exit(update.make_keys(path, as_json=json))
+    raise typer.Exit(bundle_keys.make_keys(path, as_json=json))
 
 
 @keys_app.command("trust")
