@@ -1,4 +1,4 @@
-"""A float net -> the INT8 engine that is shipped. `python -m calibration.quantize NAME [--minutes M]`.
+"""Float nets -> the INT8 engines that are shipped. `python -m calibration.quantize NAME... [--minutes M]`.
 
 1. *Ranges.* Calibration clips, phantoms of fixed seeds that nothing else uses, run through the float net; each
    quantiser gets the limit that loses least (mean square) over the histogram of what passes it.
@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,10 +26,11 @@ from torch.nn import functional
 
 from calibration.manifest import manifest_text
 from engines import export, nets
-from engines.bank import Bank, clips
+from engines.bank import clips
 from engines.nets import Clarity, Convolution, Quantiser, Upscale, hold_to_int8
 from engines.recipes import RECIPES, Recipe
-from engines.train import HOME, Training, common_options, modalities, open_banks, parsed
+from engines.train import HOME, Training, common_options, modalities, open_vaults, parsed, run_together
+from engines.vault import Vault
 
 FIRST_SEED, SCENES = 900_000, 16  # of the calibration phantoms: inside the training range, outside every bank
 RATE = 2e-4
@@ -41,18 +43,18 @@ Clip: TypeAlias = tuple[Tensor, Tensor]  # shown and true: [crops, frames, h, w]
 class CalibrationSet:
     """Clips of fixed seeds, each named by its hash."""
 
-    def __init__(self, tasks: tuple[str, ...]) -> None:
+    def __init__(self, tasks: tuple[str, ...], device: torch.device) -> None:
         self.hashes: dict[str, str] = {}
         self.clips: list[Clip] = []
         for modality in tasks:
             for seed in range(FIRST_SEED, FIRST_SEED + SCENES):
                 shown, true = clips(modality, seed)
                 self.hashes[f"{modality}:{seed}"] = hashlib.sha256(shown.tobytes()).hexdigest()[:16]
-                self.clips.append((_levels(shown), _levels(true)))
+                self.clips.append((_levels(shown, device), _levels(true, device)))
 
 
-def _levels(clip: np.ndarray) -> Tensor:
-    return torch.from_numpy(clip.astype(np.float32) / 65535)
+def _levels(clip: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(clip.astype(np.float32) / 65535).to(device)
 
 
 def pictures(net: Clarity | Upscale, clip: Clip) -> Iterator[tuple[Tensor, Tensor]]:
@@ -97,7 +99,7 @@ def fit_ranges(net: Clarity | Upscale, calibration: CalibrationSet) -> dict[str,
                 pass
     for hook in hooks:
         hook.remove()
-    limits = {name: best_limit(torch.cat(values).numpy()) for name, values in seen.items()}
+    limits = {name: best_limit(torch.cat(values).cpu().numpy()) for name, values in seen.items()}
     for name, limit in limits.items():
         module = net.get_submodule(name)
         assert isinstance(module, Quantiser)
@@ -155,10 +157,9 @@ def sensitivity(net: Clarity | Upscale, calibration: CalibrationSet) -> dict[str
 class Tuning(Training):
     """Training that goes on in INT8 from a float net whose ranges are fitted."""
 
-    def __init__(self, net: Clarity | Upscale, recipe: Recipe, banks: list[Bank], minutes: float) -> None:
-        super().__init__(recipe, banks, minutes, Path("out/tuning"), resume=False)
-        self.net.load_state_dict(net.state_dict())
-        self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
+    def __init__(self, net: Clarity | Upscale, recipe: Recipe, vaults: list[Vault], minutes: float) -> None:
+        super().__init__(recipe, vaults, minutes, Path("out/tuning"), resume=False)
+        self.begin_as(net)
         hold_to_int8(self.net, True)
 
     @property
@@ -175,33 +176,60 @@ class Tuning(Training):
         return net
 
 
-def quantize(recipe: Recipe, options: argparse.Namespace) -> None:
+@dataclass
+class Conversion:
+    """One engine on its way to INT8, and what is told of it."""
+
+    recipe: Recipe
+    net: Clarity | Upscale
+    calibration: CalibrationSet
+    told: dict[str, Any]
+
+    def fit(self) -> None:
+        told, clips = self.told, self.calibration.clips
+        told["float_psnr_db"] = psnr_db(self.net, clips)
+        told["limits"] = fit_ranges(self.net, self.calibration)
+        told["cost_of_each_layer_alone_db"] = sensitivity(self.net, self.calibration)
+        hold_to_int8(self.net, True)
+        told["after_ranges_psnr_db"] = psnr_db(self.net, clips)
+        print(
+            f"{self.recipe.name}: float {told['float_psnr_db']:.3f} dB, "
+            f"ranges alone {told['after_ranges_psnr_db']:.3f} dB",
+            flush=True,
+        )
+
+    def keep(self, tuning: Tuning) -> None:
+        tuned, home = tuning.averaged(), HOME / self.recipe.name
+        self.told["after_tuning_psnr_db"] = psnr_db(tuned, self.calibration.clips)
+        self.told |= {"steps": tuning.at.step, "minutes": round(tuning.at.seconds / 60, 2)}
+        self.told["frames"] = self.calibration.hashes
+        tuned = tuned.cpu()
+        model = export.int8_model(tuned, self.recipe).SerializeToString()
+        twin = export.float_model(tuned, self.recipe).SerializeToString()
+        (home / "model.onnx").write_bytes(model)
+        (home / "fp32.onnx").write_bytes(twin)
+        (home / "calibration.json").write_text(json.dumps(self.told, indent=1) + "\n")
+        (home / "manifest.toml").write_text(manifest_text(self.recipe, tuned, model, twin))
+        print(f"{self.recipe.name}: INT8 {self.told['after_tuning_psnr_db']:.3f} dB, {len(model) / 1000:.0f} kB")
+
+
+def quantize(recipes: Sequence[Recipe], options: argparse.Namespace) -> None:
+    """All are fitted first, then tuned together."""
     torch.manual_seed(11)
-    home = HOME / recipe.name
-    twin = (home / "fp32.onnx").read_bytes()
-    net = load_float(recipe, twin)
-    calibration = CalibrationSet(modalities(recipe))
-    told: dict[str, Any] = {"float_psnr_db": psnr_db(net, calibration.clips)}
-    told["limits"] = fit_ranges(net, calibration)
-    told["cost_of_each_layer_alone_db"] = sensitivity(net, calibration)
-    hold_to_int8(net, True)
-    told["after_ranges_psnr_db"] = psnr_db(net, calibration.clips)
-    print(
-        f"{recipe.name}: float {told['float_psnr_db']:.3f} dB, ranges alone {told['after_ranges_psnr_db']:.3f} dB",
-        flush=True,
-    )
-    tuning = Tuning(net, recipe, open_banks(recipe, options), options.minutes)
-    tuning.run()
-    tuned = tuning.averaged().cpu()
-    told["after_tuning_psnr_db"] = psnr_db(tuned, calibration.clips)
-    told |= {"steps": tuning.at.step, "minutes": round(tuning.at.seconds / 60, 2), "frames": calibration.hashes}
-    model = export.int8_model(tuned, recipe).SerializeToString()
-    twin = export.float_model(tuned, recipe).SerializeToString()
-    (home / "model.onnx").write_bytes(model)
-    (home / "fp32.onnx").write_bytes(twin)
-    (home / "calibration.json").write_text(json.dumps(told, indent=1) + "\n")
-    (home / "manifest.toml").write_text(manifest_text(recipe, tuned, model, twin))
-    print(f"{recipe.name}: INT8 {told['after_tuning_psnr_db']:.3f} dB, {len(model) / 1000:.0f} kB")
+    vaults = open_vaults(recipes, options)
+    device = next(iter(vaults.values())).device
+    sets = {tasks: CalibrationSet(tasks, device) for tasks in {modalities(recipe) for recipe in recipes}}
+    conversions: list[Conversion] = []
+    tunings: list[Tuning] = []
+    for recipe in recipes:
+        net = load_float(recipe, (HOME / recipe.name / "fp32.onnx").read_bytes()).to(device)
+        conversions.append(Conversion(recipe, net, sets[modalities(recipe)], {}))
+        conversions[-1].fit()
+        mine = [vaults[task] for task in modalities(recipe)]
+        tunings.append(Tuning(net, recipe, mine, options.minutes))
+    run_together(tunings)
+    for conversion, tuning in zip(conversions, tunings, strict=True):
+        conversion.keep(tuning)
 
 
 def load_float(recipe: Recipe, model: bytes) -> Clarity | Upscale:
@@ -216,7 +244,7 @@ def main() -> None:
     parser = common_options(__doc__)
     parser.add_argument("--minutes", type=float, default=3.0, help="of the quantisation-aware run")
     options = parsed(parser)
-    quantize(RECIPES[options.name], options)
+    quantize([RECIPES[name] for name in options.names], options)
 
 
 if __name__ == "__main__":

@@ -193,11 +193,13 @@ class _Grabber:
 
 
 class Bank:
-    """Clips on disk, mapped rather than read. [crops, frames, side, side], levels of 65535."""
+    """Clips on disk, mapped rather than read; nothing that is written to them gets there. [crops, frames, side, side],
+    levels of 65535.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.shown: Levels = np.load(folder / "shown.npy", mmap_mode="r")
-        self.true: Levels = np.load(folder / "true.npy", mmap_mode="r")
+        self.shown: Levels = np.load(folder / "shown.npy", mmap_mode="c")
+        self.true: Levels = np.load(folder / "true.npy", mmap_mode="c")
 
     def __len__(self) -> int:
         return len(self.shown)

@@ -12,9 +12,11 @@ would be its ghost.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -30,41 +32,60 @@ MOST = 2
 
 def with_implants(shown: Tensor, true: Tensor, task: str, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """The same clips [n, frames, h, w] with something in each, where there is a picture at all."""
-    added = torch.stack([_implants(shown.shape[1:], task, rng) for _ in range(len(shown))]).to(shown.device)
-    added = added * (true > 0.01)
+    draw = _Drawing(shown.shape, shown.device, rng)
+    wired = draw.given(rng.random(len(shown)) < WIRES[task])
+    added = torch.where(wired, draw.wires(), draw.discs(task)) * (true > 0.01)
     return (shown + added).clamp(0, 1), (true + added).clamp(0, 1)
 
 
-def _implants(shape: torch.Size, task: str, rng: np.random.Generator) -> Tensor:
-    """One clip's discs, or a wire instead: [frames, h, w]."""
-    frames, height, width = shape
-    time = torch.arange(frames, dtype=torch.float32)[:, None, None]
-    row = torch.arange(height, dtype=torch.float32)[None, :, None]
-    column = torch.arange(width, dtype=torch.float32)[None, None, :]
-    total = torch.zeros(frames, height, width)
-    for _ in range(int(rng.integers(1, MOST + 1))):
-        radius = math.exp(rng.uniform(math.log(SMALLEST[task]), math.log(LARGEST)))
-        change = min(STRONGEST, max(FAINTEST, VISIBLE[task] / radius * float(rng.uniform(*PLAINLY)))) * float(
-            rng.choice((-1, 1))
+class _Drawing:
+    """What is put into a batch of clips, all at once: chosen by NumPy, drawn where the clips are."""
+
+    def __init__(self, shape: torch.Size, device: torch.device, rng: np.random.Generator) -> None:
+        self.count, self.frames, self.height, self.width = shape
+        self.device, self.rng = device, rng
+        self.time, self.row, self.column = (
+            torch.arange(length, dtype=torch.float32, device=device)
+            for length in (self.frames, self.height, self.width)
         )
-        down, across = (float(v) for v in rng.uniform(-FASTEST, FASTEST, 2) * float(rng.choice((0, 1))))
-        y, x = float(rng.uniform(0, height)), float(rng.uniform(0, width))
-        away = torch.hypot(row - y - down * time, column - x - across * time)
-        total += change * (0.5 + (radius - away) / max(1.0, 0.25 * radius)).clamp(0, 1)
-    return _wire(shape, rng) if rng.random() < WIRES[task] else total
 
+    def given(self, values: NDArray[Any]) -> Tensor:
+        """One value a clip, to be spread over [n, frames, h, w]."""
+        if values.dtype == np.float64:
+            values = values.astype(np.float32)
+        return torch.from_numpy(values).to(self.device)[:, None, None, None]
 
-def _wire(shape: torch.Size, rng: np.random.Generator) -> Tensor:
-    """A straight dark line that sweeps across its own direction, and comes in again on the other side."""
-    frames, height, width = shape
-    angle = float(rng.uniform(0, math.pi))
-    row, column = torch.arange(height, dtype=torch.float32)[:, None], torch.arange(width, dtype=torch.float32)
-    along = row * math.sin(angle) + column * math.cos(angle)
-    reach = float(along.max() - along.min())
-    speed, half = float(rng.uniform(*WIRE_SPEED)) * float(rng.choice((-1, 1))), float(rng.uniform(*WIRE_HALF))
-    at = float(along.min()) + (float(rng.uniform(0, reach)) + speed * torch.arange(frames)) % reach
-    away = (along[None] - at[:, None, None]).abs()
-    return -float(rng.uniform(*WIRE_DEPTH)) * (half + 0.5 - away).clamp(0, 1)
+    def discs(self, task: str) -> Tensor:
+        second = self.rng.integers(1, MOST + 1, self.count) > 1
+        return self._disc(task) + self._disc(task) * self.given(second)
+
+    def _disc(self, task: str) -> Tensor:
+        """One in each clip; half of them move."""
+        rng, count = self.rng, self.count
+        radius = np.exp(rng.uniform(math.log(SMALLEST[task]), math.log(LARGEST), count))
+        change = np.clip(VISIBLE[task] / radius * rng.uniform(*PLAINLY, count), FAINTEST, STRONGEST)
+        change *= rng.choice((-1.0, 1.0), count)
+        speed = rng.uniform(-FASTEST, FASTEST, (2, count)) * rng.choice((0.0, 1.0), count)
+        at = rng.uniform(0, ((self.height,), (self.width,)), (2, count))
+        down, across = (
+            line - self.given(first) - self.given(step) * self.time[:, None, None]
+            for line, first, step in zip((self.row[:, None], self.column), at, speed, strict=True)
+        )
+        away = self.given(radius) - torch.hypot(down, across)
+        return self.given(change) * (0.5 + away / self.given(np.maximum(1.0, 0.25 * radius))).clamp(0, 1)
+
+    def wires(self) -> Tensor:
+        """Straight dark lines that sweep across their own direction, and come in again on the other side."""
+        rng, count = self.rng, self.count
+        angle = rng.uniform(0, math.pi, count)
+        along = self.row[:, None] * self.given(np.sin(angle)) + self.column * self.given(np.cos(angle))
+        first = along.amin((1, 2, 3), keepdim=True)
+        reach = along.amax((1, 2, 3), keepdim=True) - first
+        speed = rng.uniform(*WIRE_SPEED, count) * rng.choice((-1.0, 1.0), count)
+        gone = self.given(rng.uniform(0, 1, count)) * reach + self.given(speed) * self.time[:, None, None]
+        away = (along - first - gone.remainder(reach)).abs()
+        half, depth = rng.uniform(*WIRE_HALF, count), rng.uniform(*WIRE_DEPTH, count)
+        return -self.given(depth) * (self.given(half) + 0.5 - away).clamp(0, 1)
 
 
 def ghost_loss(pictures: Tensor, truths: Tensor, before: Tensor) -> Tensor:

@@ -1,19 +1,21 @@
-"""Trains one engine's net in float. `python -m engines.train NAME [--minutes M]`; run it again and it goes on.
+"""Trains the nets of engines in float. `python -m engines.train NAME... [--minutes M]`; run it again and it goes on.
 
 Clips come from `engines/bank.py`. A step runs a few frames ahead without gradient, so that the net is trained in the
-steady state it lives in, and then some with it. On a CPU the convolutions run in bfloat16, which halves the time; on a
-GPU everything does. The result is `engines/NAME/fp32.onnx`, `training.json` (what it was trained on and how far) and
-`learning.png`; the state to resume from stays in `out/training`.
+steady state it lives in, and then some with it. Several engines take steps in turn: two CPU cores want one at a time, a
+GPU all of them, and there each step is recorded and replayed. The result is `engines/NAME/fp32.onnx`, `training.json`
+(what it was trained on and how far) and `learning.png`; the state to resume from stays in `out/training`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
 import sys
 import time
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,19 +27,22 @@ from torch import Tensor
 from torch.nn import functional
 
 from engines import export, nets
-from engines.bank import Bank, fingerprint, open_bank
+from engines.bank import fingerprint, open_bank
 from engines.curve import draw_curve
 from engines.implants import answer_loss, ghost_loss, with_implants
 from engines.losses import edges, frame_loss, near, steadiness, swing
 from engines.nets import Clarity, Upscale
 from engines.recipes import RECIPES, SCENES, Recipe
+from engines.recorded import Recorded
 from engines.shapes import drawn
+from engines.vault import VALIDATION, Vault
 
 HOME = Path(__file__).parent
 SAVE_EVERY_S = 60
 LISTENS = (0.15, 0.45)  # of the whole time: when the answer to discs begins to count, and when it does in full
 LEARN = 0.05  # of the whole time: the rate climbs, then falls as a cosine
-VALIDATION = 24  # clips of the bank that are never trained on: for the learning curve only
+GPU_BATCH = 8  # times the recipe's batch
+KEEP = 0.999  # of the running mean, at most, in each step
 
 
 @dataclass
@@ -52,72 +57,75 @@ class Progressed:
 class Training:
     """One net, its clips and its optimiser. One thread."""
 
-    def __init__(self, recipe: Recipe, banks: list[Bank], minutes: float, folder: Path, resume: bool = True) -> None:
+    def __init__(self, recipe: Recipe, vaults: list[Vault], minutes: float, folder: Path, resume: bool = True) -> None:
         torch.manual_seed(7)
-        self.recipe, self.banks, self.budget = recipe, banks, minutes * 60
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.recipe, self.vaults, self.budget = recipe, vaults, minutes * 60
+        self.device = vaults[0].device
+        self.stream = torch.cuda.Stream() if self.device.type == "cuda" else None
         self.net = nets.build(recipe).to(self.device)
-        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=recipe.rate, betas=(0.9, 0.99), weight_decay=1e-4)
+        # As tensors, so that a recorded step sees what they have become.
+        self._listens, self._follows, self._rate = (torch.zeros((), device=self.device) for _ in range(3))
+        self.optimiser = torch.optim.AdamW(
+            self.net.parameters(), lr=self._rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
+        )
         self.average: dict[str, Tensor] = {}
         self.at = Progressed()
+        self._do = Recorded(self._learn)
         self._saved = folder / f"{recipe.name}.pt"
         if resume and self._saved.exists():
             self._resume()
         else:
             nets.prime(self.net, self._batch(np.random.default_rng(0x9121))[0])
-            self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
+            self._average_from_net()
 
     def begin_from(self, model: bytes) -> None:
         """The weights of a float file, instead of random ones."""
         self.net.load_state_dict(export.parameters(export.read(model)), strict=False)
+        self._average_from_net()
+
+    def begin_as(self, net: Clarity | Upscale) -> None:
+        self.net.load_state_dict(net.state_dict())
+        self._average_from_net()
+
+    def _average_from_net(self) -> None:
         self.average = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
 
-    # --- the loop -------------------------------------------------------------------------------------------
+    def on_its_stream(self) -> contextlib.AbstractContextManager[Any]:
+        """Several nets fill a GPU better than one: each has a queue of its own there."""
+        return torch.cuda.stream(self.stream) if self.stream else contextlib.nullcontext()
 
-    def run(self) -> None:
-        began, saved, losses = time.monotonic() - self.at.seconds, time.monotonic(), []
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-        with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
-            bar = progress.add_task(self.recipe.name, total=self.budget)
-            while self.at.seconds < self.budget:
-                losses.append(self.step())
-                self.at.seconds = time.monotonic() - began
-                progress.update(bar, completed=self.at.seconds, description=f"{self.recipe.name} {self.at.step}")
-                if time.monotonic() - saved > SAVE_EVERY_S:
-                    self._note(float(np.mean(losses)))
-                    saved, losses = time.monotonic(), []
-        self._note(float(np.mean(losses)) if losses else math.nan)
+    # --- a step ---------------------------------------------------------------------------------------------
 
-    def step(self) -> float:
-        self._set_rate()
+    def step(self) -> Tensor:
+        """The loss of one step; on a GPU it may still be at it."""
         rng = np.random.default_rng((self.at.step, 0x57E9))
-        shown, true = self._batch(rng)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            loss = self._loss(shown, true, ahead=int(rng.integers(0, self.recipe.warm + 1)))
+        self._rate.fill_(self.rate * self._part_of_rate())
+        self._listens.fill_(self.listening)
+        self._follows.fill_(1 - min(KEEP, 1 - 1 / (self.at.step + 1)))
+        ahead = int(rng.choice((0, self.recipe.warm // 2, self.recipe.warm)))
+        loss = self._do(self._batch(rng), ahead)
+        self.at.step += 1
+        return loss
+
+    def _learn(self, clips: Sequence[Tensor], ahead: int) -> Tensor:
         self.optimiser.zero_grad(set_to_none=True)
+        with _arithmetic(self.device):
+            loss = self._loss(clips[0], clips[1], ahead)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 0.5)
         self.optimiser.step()
         self._follow()
-        self.at.step += 1
-        return float(loss.detach())
+        return loss.detach()
 
     def _loss(self, shown: Tensor, true: Tensor, ahead: int) -> Tensor:
         if isinstance(self.net, Upscale):
-            # Clean structure, edges without anything else, and pictures as they are.
-            third, side = len(true) // 3, true.shape[-1]
-            rng = np.random.default_rng((self.at.step, 0x5EA9))
-            plain = torch.from_numpy(np.stack([drawn(side, rng)[None] for _ in range(third)])).to(true)
-            clean, grainy = torch.cat((plain, true[:third])), shown[2 * third :]
-            wanted = torch.cat((clean, with_detail_of(true[2 * third :], grainy)))
-            return upscale_loss(self.net, torch.cat((clean, grainy)), wanted)
-        return clip_loss(self.net, self.recipe, (shown, true), ahead, self.listening)
+            return upscale_loss(self.net, shown, true)
+        return clip_loss(self.net, self.recipe, (shown, true), ahead, self._listens)
 
-    def _set_rate(self) -> None:
+    def _part_of_rate(self) -> float:
         part = min(1.0, self.at.seconds / self.budget)
         rate = part / LEARN if part < LEARN else 0.5 + 0.5 * math.cos(math.pi * (part - LEARN) / (1 - LEARN))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate * max(0.01, rate)
+        return max(0.01, rate)
 
     @property
     def listening(self) -> float:
@@ -131,66 +139,50 @@ class Training:
     def rate(self) -> float:
         return self.recipe.rate
 
+    @torch.no_grad()
     def _follow(self) -> None:
         """The shipped weights are a running mean of the trained ones: steadier, and a little better."""
-        keep = min(0.999, 1 - 1 / (self.at.step + 1))
         for name, value in self.net.state_dict().items():
-            self.average[name].lerp_(value, 1 - keep)
+            self.average[name].lerp_(value, self._follows)
 
     # --- clips ----------------------------------------------------------------------------------------------
 
     def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """[batch, frames, h, w], shown and true; for recurrent nets the second half is the first, with discs."""
-        recurrent = isinstance(self.net, Clarity)
-        pairs = [self._clip(rng) for _ in range(self.recipe.batch // 2 if recurrent else self.recipe.batch)]
-        shown, true = (
-            torch.from_numpy(np.stack([pair[i] for pair in pairs]).astype(np.float32) / 65535).to(self.device)
-            for i in (0, 1)
-        )
-        if not recurrent:
-            return shown, true
+        """[batch, frames, h, w], given and wanted; for recurrent nets the second half is the first, with discs."""
+        count = self.recipe.batch * (GPU_BATCH if self.device.type == "cuda" else 1)
+        if isinstance(self.net, Upscale):
+            return self._stills(count, rng)
+        shown, true = self._crops(count // 2, rng)
         more = with_implants(shown, true, self.recipe.task, rng)
         return torch.cat((shown, more[0])), torch.cat((true, more[1]))
 
-    def _clip(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        bank = self.banks[int(rng.integers(len(self.banks)))]
-        number = int(rng.integers(VALIDATION, len(bank)))
-        size, frames = self.recipe.crop, self._frames
-        first = int(rng.integers(0, bank.frames - frames + 1))
-        y, x = (int(v) for v in rng.integers(0, bank.shown.shape[-1] - size + 1, 2))
-        cut = (number, slice(first, first + frames), slice(y, y + size), slice(x, x + size))
-        pair = [bank.shown[cut], bank.true[cut]]
-        if rng.random() < 0.5:
-            pair = [part[..., ::-1] for part in pair]
-        if self.recipe.task != "ultrasound" and rng.random() < 0.5:  # depth has a direction, X-rays have none
-            pair = [part[..., ::-1, :] for part in pair]
-        return pair[0], pair[1]
+    def _stills(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """For super-resolution: clean structure, edges without anything else, and pictures as they are."""
+        third, side = count // 3, self.recipe.crop
+        shown, true = self._crops(count - third, rng)
+        plain = torch.from_numpy(np.stack([drawn(side, rng)[None] for _ in range(third)])).to(true)
+        clean, grainy = torch.cat((plain, true[:third])), shown[third:]
+        return torch.cat((clean, grainy)), torch.cat((clean, with_detail_of(true[third:], grainy)))
 
-    @property
-    def _frames(self) -> int:
-        return 1 if self.recipe.task == "superres" else self.recipe.warm + self.recipe.clip
+    def _crops(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """As many from each bank, in turn. Depth has a direction, X-rays have none."""
+        frames = 1 if self.recipe.task == "superres" else self.recipe.warm + self.recipe.clip
+        parts = [count // len(self.vaults)] * len(self.vaults)
+        parts[0] += count - sum(parts)
+        pairs = [
+            vault.crops(part, frames, self.recipe.crop, rng, self.recipe.task != "ultrasound")
+            for vault, part in zip(self.vaults, parts, strict=True)
+            if part
+        ]
+        order = torch.from_numpy(rng.permutation(count)).to(self.device)
+        shown, true = (torch.cat([pair[i] for pair in pairs])[order] for i in (0, 1))
+        return shown, true
 
     def psnr_db(self) -> float:
         """On clips kept aside, the last frames, the running mean of the weights."""
         net = self.averaged()
         with torch.no_grad():
-            return float(
-                np.mean([self._psnr(net, bank, number) for bank in self.banks for number in range(VALIDATION)])
-            )
-
-    def _psnr(self, net: Clarity | Upscale, bank: Bank, number: int) -> float:
-        shown, true = (
-            torch.from_numpy(part[number].astype(np.float32) / 65535).to(self.device)[:, None, None]
-            for part in (bank.shown, bank.true)
-        )
-        if isinstance(net, Upscale):
-            small = functional.avg_pool2d(true[0], 2)
-            return _psnr(net(small), true[0])
-        state, pictures = None, []
-        for level in shown:
-            picture, state = net(level, state)
-            pictures.append(picture)
-        return _psnr(torch.stack(pictures[-4:]), true[-4:])
+            return float(np.mean([_psnr_of(net, *vault.kept_aside()) for vault in self.vaults]))
 
     def averaged(self) -> Clarity | Upscale:
         net = nets.build(self.recipe).to(self.device)
@@ -199,7 +191,7 @@ class Training:
 
     # --- what stays -----------------------------------------------------------------------------------------
 
-    def _note(self, loss: float) -> None:
+    def note(self, loss: float) -> None:
         self.at.curve.append((self.at.seconds, loss, self.psnr_db()))
         seconds, loss, psnr = self.at.curve[-1]
         print(
@@ -219,12 +211,16 @@ class Training:
     def _resume(self) -> None:
         state: dict[str, Any] = torch.load(self._saved, map_location=self.device, weights_only=True)
         self.net.load_state_dict(state["net"])
-        self.average = state["average"]
+        self.average = {name: value.clone() for name, value in state["average"].items()}
         self.optimiser.load_state_dict(state["optimiser"])
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._rate
         self.at = Progressed(**state["at"])
 
 
-def clip_loss(net: Clarity, recipe: Recipe, clips: tuple[Tensor, Tensor], ahead: int, listening: float) -> Tensor:
+def clip_loss(
+    net: Clarity, recipe: Recipe, clips: tuple[Tensor, Tensor], ahead: int, listening: Tensor | float
+) -> Tensor:
     """Over a batch of clips, shown and true [n, frames, h, w]: frames before `ahead` only bring the state up.
 
     The second half of the batch is the first with discs in it; `listening` is the weight of the answer to them.
@@ -260,22 +256,102 @@ def with_detail_of(true: Tensor, shown: Tensor) -> Tensor:
     return true + functional.interpolate(functional.avg_pool2d(shown - true, 2), scale_factor=2, mode="nearest")
 
 
-def _psnr(picture: Tensor, truth: Tensor) -> float:
-    return -10 * math.log10(max(1e-10, float((picture.clamp(0, 1) - truth).square().mean())))
+def _psnr_of(net: Clarity | Upscale, shown: Tensor, true: Tensor) -> float:
+    """The mean over clips [n, frames, h, w]; of films, their last four frames."""
+    if isinstance(net, Upscale):
+        pictures, wanted = net(functional.avg_pool2d(true[:, :1], 2)), true[:, :1]
+    else:
+        state, made = None, []
+        for level in shown.unbind(1):
+            picture, state = net(level[:, None], state)
+            made.append(picture)
+        pictures, wanted = torch.cat(made[-4:], 1), true[:, -4:]
+    errors = (pictures.clamp(0, 1) - wanted).square().mean((1, 2, 3))
+    return float((-10 * errors.clamp_min(1e-10).log10()).mean())
 
 
-def train(recipe: Recipe, options: argparse.Namespace) -> None:
-    banks = open_banks(recipe, options)
-    minutes = options.minutes or recipe.minutes
-    training = Training(recipe, banks, minutes, options.out)
+@contextlib.contextmanager
+def _arithmetic(device: torch.device) -> Generator[None]:
+    """Halves the time of a CPU's convolutions; a GPU has TensorFloat-32, which costs less precision."""
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=device.type == "cpu"):
+        yield
+
+
+def run_together(trainings: Sequence[Training]) -> None:
+    """A step of each in turn until their time is over. A GPU is filled by several nets at once, not by one of these."""
+    clock = _Clock(trainings)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
+        bar = progress.add_task(clock.name, total=clock.budget)
+        while clock.runs():
+            for training in trainings:
+                with training.on_its_stream():
+                    clock.took(training, training.step())
+            progress.update(bar, completed=clock.seconds, description=f"{clock.name} {trainings[0].at.step}")
+    clock.end()
+
+
+class _Clock:
+    """The time that trainings share, and what is noted of each once a minute. `run_together` alone holds it."""
+
+    def __init__(self, trainings: Sequence[Training]) -> None:
+        self.trainings = trainings
+        self.name = trainings[0].recipe.name if len(trainings) == 1 else f"{len(trainings)} engines"
+        self.budget = max(training.budget for training in trainings)
+        self.seconds = max(training.at.seconds for training in trainings)
+        self._began = time.monotonic() - self.seconds
+        self._noted = time.monotonic()
+        self._losses: dict[str, list[float]] = {training.recipe.name: [] for training in trainings}
+        self._last: dict[str, Tensor] = {}
+
+    def runs(self) -> bool:
+        self.seconds = time.monotonic() - self._began
+        for training in self.trainings:
+            training.at.seconds = self.seconds
+        if time.monotonic() - self._noted > SAVE_EVERY_S:
+            self._note()
+        return self.seconds < self.budget
+
+    def took(self, training: Training, loss: Tensor) -> None:
+        """A loss is looked at when the next step is under way: until then a GPU may still be busy with it."""
+        name = training.recipe.name
+        if (before := self._last.pop(name, None)) is not None:
+            self._losses[name].append(float(before))
+        self._last[name] = loss.clone()
+
+    def end(self) -> None:
+        self._note()
+
+    def _note(self) -> None:
+        for training in self.trainings:
+            losses = self._losses[training.recipe.name]
+            with training.on_its_stream():
+                training.note(float(np.mean(losses)) if losses else math.nan)
+            losses.clear()
+        self._noted = time.monotonic()
+
+
+def train(recipes: Sequence[Recipe], options: argparse.Namespace) -> None:
+    minutes = options.minutes or max(recipe.minutes for recipe in recipes)
+    vaults = open_vaults(recipes, options)
+    trainings: list[Training] = []
+    for recipe in recipes:
+        mine = [vaults[task] for task in modalities(recipe)]
+        trainings.append(Training(recipe, mine, minutes, options.out))
+        if options.from_shipped and not trainings[-1].at.step:
+            trainings[-1].begin_from((HOME / recipe.name / "fp32.onnx").read_bytes())
+    run_together(trainings)
+    for training in trainings:
+        _keep(training, options)
+
+
+def _keep(training: Training, options: argparse.Namespace) -> None:
+    recipe = training.recipe
     home = HOME / recipe.name
-    if options.from_shipped and not training.at.step:
-        training.begin_from((home / "fp32.onnx").read_bytes())
-    training.run()
     home.mkdir(exist_ok=True)
     (home / "fp32.onnx").write_bytes(export.float_model(training.averaged().cpu(), recipe).SerializeToString())
     draw_curve(home / "learning.png", recipe.name, training.at.curve)
-    told = _told(training, banks, options)
+    told = _told(training, options)
     if options.from_shipped and (home / "training.json").exists():
         told["before"] = _before(json.loads((home / "training.json").read_text()))
     (home / "training.json").write_text(json.dumps(told, indent=1) + "\n")
@@ -287,8 +363,11 @@ def modalities(recipe: Recipe) -> tuple[str, ...]:
     return ("ultrasound", "fluoroscopy") if recipe.task == "superres" else (recipe.task,)
 
 
-def open_banks(recipe: Recipe, options: argparse.Namespace) -> list[Bank]:
-    return [open_bank(options.bank, task, options.scenes or SCENES[task]) for task in modalities(recipe)]
+def open_vaults(recipes: Sequence[Recipe], options: argparse.Namespace) -> dict[str, Vault]:
+    """By modality: the clips that these nets need."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    tasks = sorted({task for recipe in recipes for task in modalities(recipe)})
+    return {task: Vault(open_bank(options.bank, task, options.scenes or SCENES[task]), device) for task in tasks}
 
 
 def _before(told: dict[str, Any]) -> list[dict[str, Any]]:
@@ -296,13 +375,13 @@ def _before(told: dict[str, Any]) -> list[dict[str, Any]]:
     return [*told.get("before", []), {key: told.get(key) for key in ("steps", "minutes", "bank", "kept_aside_psnr_db")}]
 
 
-def _told(training: Training, banks: list[Bank], options: argparse.Namespace) -> dict[str, Any]:
+def _told(training: Training, options: argparse.Namespace) -> dict[str, Any]:
     parameters = sum(value.numel() for value in training.net.parameters())
     return {
         "recipe": dataclasses.asdict(training.recipe),
         "data": "phantoms of edge.phantom, made stranger by engines/bank.py",
         "seeds": {task: [0, (options.scenes or SCENES[task]) - 1] for task in modalities(training.recipe)},
-        "clips": sum(len(bank) for bank in banks),
+        "clips": sum(len(vault) for vault in training.vaults),
         "bank": fingerprint(),
         "steps": training.at.step,
         "minutes": round(training.at.seconds / 60, 1),
@@ -320,7 +399,7 @@ def _told(training: Training, banks: list[Bank], options: argparse.Namespace) ->
 def common_options(about: str | None) -> argparse.ArgumentParser:
     """What training and the quantisation-aware run are asked alike."""
     parser = argparse.ArgumentParser(description=about.splitlines()[0] if about else None)
-    parser.add_argument("name", choices=sorted(RECIPES))
+    parser.add_argument("names", nargs="+", metavar="NAME", choices=sorted(RECIPES), help=", ".join(sorted(RECIPES)))
     parser.add_argument(
         "--scenes", type=int, default=0, help="how many phantoms the clips come from; 0: as many as shipped engines saw"
     )
@@ -333,6 +412,7 @@ def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
+    torch.backends.cudnn.benchmark = True  # shapes are always the same
     return options
 
 
@@ -342,7 +422,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/training"))
     parser.add_argument("--from-shipped", action="store_true", help="begin with the weights that are shipped")
     options = parsed(parser)
-    train(RECIPES[options.name], options)
+    train([RECIPES[name] for name in options.names], options)
 
 
 if __name__ == "__main__":
