@@ -180,7 +180,19 @@ class _Drawing:
         balanced = self.op("Conv", [residual, within], "balanced", kernel_shape=[1, 1])
         applied = self.op("Mul", [balanced, "strength"], "applied")
         blocks = self.op("Add", [base, applied], "blocks")
-        self.shown(self.op("DepthToSpace", [blocks], "mixed", blocksize=BLOCK))
+        large = self.op("DepthToSpace", [blocks], "large", blocksize=BLOCK)
+        lowest = self.op("Neg", [self._highest(self.op("Neg", [level], "inverted"), "inverted")], "lowest")
+        risen = self.op("Max", [large, self._of_each(lowest, "lowest")], "risen")
+        self.shown(self.op("Min", [risen, self._of_each(self._highest(level, "level"), "highest")], "mixed"))
+
+    def _highest(self, x: str, name: str) -> str:
+        return self.op("MaxPool", [x], f"{name}.highest", kernel_shape=[3, 3], pads=[1] * 4)
+
+    def _of_each(self, x: str, name: str) -> str:
+        """What holds for a pixel of the small picture, for its four of the large one."""
+        twice = self.graph.constant(f"{name}.twice", np.array([1, 1, 2, 2], np.float32))
+        how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        return self.op("Resize", [x, "", twice], f"{name}.of_each", **how)
 
 
 def within_pixels() -> NDArray[np.float32]:

@@ -20,14 +20,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from engines.gpu import sent
+
 VISIBLE = {"ultrasound": 0.3, "fluoroscopy": 0.14}  # of full scale, for a radius of one pixel
 PLAINLY = (2.0, 5.0)  # times that
 FAINTEST, STRONGEST = 0.012, 0.3  # of full scale
-SMALLEST, LARGEST = {"ultrasound": 3.0, "fluoroscopy": 1.8}, 22.0  # radius in pixels
+SMALLEST, LARGEST = {"ultrasound": 2.5, "fluoroscopy": 1.8}, 22.0  # radius in pixels
 FASTEST = 0.7  # pixels a frame
 WIRES = {"ultrasound": 0.3, "fluoroscopy": 0.5}  # of the clips have one
 WIRE_SPEED, WIRE_HALF, WIRE_DEPTH = (1.5, 14.0), (0.6, 2.0), (0.1, 0.35)  # pixels a frame, pixels, of full scale
-MOST = 2
+BESIDE = 3  # pixels
+GHOST_MEMORY = 0.98  # of the running mean, from step to step
+GHOST_LEAST = 0.01  # of what has passed; weaker ghosts are pushed against less
 
 
 def with_implants(shown: Tensor, true: Tensor, task: str, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -51,18 +55,17 @@ class _Drawing:
 
     def given(self, values: NDArray[Any]) -> Tensor:
         """One value a clip, to be spread over [n, frames, h, w]."""
-        if values.dtype == np.float64:
-            values = values.astype(np.float32)
-        return torch.from_numpy(values).to(self.device)[:, None, None, None]
+        return sent(values, self.device)[:, None, None, None]
 
     def discs(self, task: str) -> Tensor:
-        second = self.rng.integers(1, MOST + 1, self.count) > 1
-        return self._disc(task) + self._disc(task) * self.given(second)
+        """One or two in each clip, alike in size: of a large and a small one together, the small one would not count."""
+        radius = np.exp(self.rng.uniform(math.log(SMALLEST[task]), math.log(LARGEST), self.count))
+        second = self.rng.random(self.count) < 0.5
+        return self._disc(task, radius) + self._disc(task, radius) * self.given(second)
 
-    def _disc(self, task: str) -> Tensor:
-        """One in each clip; half of them move."""
+    def _disc(self, task: str, radius: NDArray[np.float64]) -> Tensor:
+        """Half of them move."""
         rng, count = self.rng, self.count
-        radius = np.exp(rng.uniform(math.log(SMALLEST[task]), math.log(LARGEST), count))
         change = np.clip(VISIBLE[task] / radius * rng.uniform(*PLAINLY, count), FAINTEST, STRONGEST)
         change *= rng.choice((-1.0, 1.0), count)
         speed = rng.uniform(-FASTEST, FASTEST, (2, count)) * rng.choice((0.0, 1.0), count)
@@ -88,19 +91,36 @@ class _Drawing:
         return -self.given(depth) * (self.given(half) + 0.5 - away).clamp(0, 1)
 
 
-def ghost_loss(pictures: Tensor, truths: Tensor, before: Tensor) -> Tensor:
-    """What is left of the implants where they were a frame ago and are no longer, against what they were there.
-
-    As a matched filter sees it: where a wire has passed an average begins anew, and its grain is no ghost.
+def ghosts(pictures: Tensor, truths: Tensor, before: Tensor) -> Tensor:
+    """What is left of the implants where they were a frame ago and are no longer, and what they were there: two sums,
+    as a matched filter sees it. What is drawn broader than it is, beside itself, is no ghost.
     """
     half = len(pictures) // 2
     was, now = before[half:] - before[:half], truths[half:] - truths[:half]
-    left = (was.abs() > FAINTEST) & (now.abs() < 0.1 * FAINTEST)
+    near = functional.max_pool2d(now.abs(), 2 * BESIDE + 1, 1, BESIDE)
+    left = (was.abs() > FAINTEST) & (near < 0.1 * FAINTEST)
     gone = was * left
-    whole = gone.square().sum((1, 2, 3))
-    ghost = ((pictures[half:] - pictures[:half]) * gone).sum((1, 2, 3)) / whole.clamp_min(1e-6)
-    there = whole > 16 * FAINTEST**2
-    return (ghost.abs() * there).sum() / there.sum().clamp_min(1)
+    return torch.stack((((pictures[half:] - pictures[:half]) * gone).sum(), gone.square().sum()))
+
+
+class Ghosts:
+    """What ghosts cost, from step to step.
+
+    Where a wire has passed an average begins anew. Its grain is no ghost, but it lies there now more, now less, and one
+    step's wires cannot tell the two apart: a loss that took each grain for a ghost would forbid averages. So a running
+    mean over steps says how strong ghosts are and which way they go, and a step only pushes against that.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._sums = torch.tensor((0.0, 16 * FAINTEST**2), device=device)
+
+    def loss(self, sums: Tensor) -> Tensor:
+        with torch.no_grad():
+            self._sums.mul_(GHOST_MEMORY).add_(sums)
+            strength = self._sums[0] / self._sums[1]
+            push = (strength / GHOST_LEAST).clamp(-1, 1)
+            usual = (1 - GHOST_MEMORY) * self._sums[1]
+        return push * sums[0] / usual
 
 
 def answer_loss(pictures: Tensor, truths: Tensor, forgiven: float) -> Tensor:

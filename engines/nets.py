@@ -171,8 +171,9 @@ class Clarity(nn.Module):
 class Upscale(nn.Module):
     """Twice the sides: bicubic, and what the net knows better. No state.
 
-    Each pixel of the small picture is the mean of its four in the large one, exactly: the base is bicubic made so, and
-    the net may only change how the four differ. Nothing that the small picture shows can grow fainter or stronger.
+    Each pixel of the small picture is the mean of its four in the large one: the base is bicubic made so, and the net
+    may only change how the four differ. Then no pixel is let out of the range of the small ones around it: an edge
+    cannot ring, and nothing that the small picture shows can grow stronger.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -184,11 +185,22 @@ class Upscale(nn.Module):
         found = self.trunk(self.trunk.enter(functional.pixel_unshuffle(level, 2) - CENTRE))
         grown = functional.interpolate(level, scale_factor=2, mode="bicubic", align_corners=False)
         large = grown + functional.pixel_shuffle(SMALL * self.residual(found).float(), BLOCK)
-        return large + functional.interpolate(level - functional.avg_pool2d(large, 2), scale_factor=2, mode="nearest")
+        large = large + functional.interpolate(level - functional.avg_pool2d(large, 2), scale_factor=2, mode="nearest")
+        return torch.minimum(torch.maximum(large, _of_each(-_highest(-level))), _of_each(_highest(level)))
 
     def kmac_per_px(self) -> float:
         """Per pixel of the result."""
         return _weights(self) / PIXELS / 1000
+
+
+def _highest(level: Tensor) -> Tensor:
+    """Of a pixel and those around it."""
+    return functional.max_pool2d(level, 3, 1, 1)
+
+
+def _of_each(small: Tensor) -> Tensor:
+    """What holds for a pixel of the small picture, for its four of the large one."""
+    return functional.interpolate(small, scale_factor=2, mode="nearest")
 
 
 def _spread_into(spreads: list[Tensor]) -> Callable[[nn.Module, object, Tensor], None]:

@@ -29,11 +29,11 @@ from torch.nn import functional
 from engines import export, nets
 from engines.bank import fingerprint, open_bank
 from engines.curve import draw_curve
-from engines.implants import answer_loss, ghost_loss, with_implants
+from engines.gpu import Recorded, sent
+from engines.implants import Ghosts, answer_loss, ghosts, with_implants
 from engines.losses import edges, frame_loss, near, steadiness, swing
 from engines.nets import Clarity, Upscale
 from engines.recipes import RECIPES, SCENES, Recipe
-from engines.recorded import Recorded
 from engines.shapes import drawn
 from engines.vault import VALIDATION, Vault
 
@@ -41,7 +41,8 @@ HOME = Path(__file__).parent
 SAVE_EVERY_S = 60
 LISTENS = (0.15, 0.45)  # of the whole time: when the answer to discs begins to count, and when it does in full
 LEARN = 0.05  # of the whole time: the rate climbs, then falls as a cosine
-GPU_BATCH = 8  # times the recipe's batch
+GPU_BATCH = 16  # times the recipe's batch
+PLAIN_SHAPES = 2000
 KEEP = 0.999  # of the running mean, at most, in each step
 
 
@@ -66,9 +67,16 @@ class Training:
         # As tensors, so that a recorded step sees what they have become.
         self._listens, self._follows, self._rate = (torch.zeros((), device=self.device) for _ in range(3))
         self.optimiser = torch.optim.AdamW(
-            self.net.parameters(), lr=self._rate, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
+            self.net.parameters(),
+            lr=self._rate,
+            betas=(0.9, 0.99),
+            weight_decay=1e-4,
+            fused=True,
+            capturable=self.device.type == "cuda",
         )
         self.average: dict[str, Tensor] = {}
+        self._plain = _plain_shapes(recipe.crop, self.device) if recipe.task == "superres" else None
+        self._ghosts = Ghosts(self.device)
         self.at = Progressed()
         self._do = Recorded(self._learn)
         self._saved = folder / f"{recipe.name}.pt"
@@ -120,7 +128,8 @@ class Training:
     def _loss(self, shown: Tensor, true: Tensor, ahead: int) -> Tensor:
         if isinstance(self.net, Upscale):
             return upscale_loss(self.net, shown, true)
-        return clip_loss(self.net, self.recipe, (shown, true), ahead, self._listens)
+        loss, passed = clip_loss(self.net, self.recipe, (shown, true), ahead, self._listens)
+        return loss + self._listens * self.recipe.ghost * self._ghosts.loss(passed)
 
     def _part_of_rate(self) -> float:
         part = min(1.0, self.at.seconds / self.budget)
@@ -158,9 +167,10 @@ class Training:
 
     def _stills(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """For super-resolution: clean structure, edges without anything else, and pictures as they are."""
-        third, side = count // 3, self.recipe.crop
+        assert self._plain is not None
+        third = count // 3
         shown, true = self._crops(count - third, rng)
-        plain = torch.from_numpy(np.stack([drawn(side, rng)[None] for _ in range(third)])).to(true)
+        plain = self._plain[sent(rng.integers(0, len(self._plain), third), self.device)]
         clean, grainy = torch.cat((plain, true[:third])), shown[third:]
         return torch.cat((clean, grainy)), torch.cat((clean, with_detail_of(true[third:], grainy)))
 
@@ -174,7 +184,7 @@ class Training:
             for vault, part in zip(self.vaults, parts, strict=True)
             if part
         ]
-        order = torch.from_numpy(rng.permutation(count)).to(self.device)
+        order = sent(rng.permutation(count), self.device)
         shown, true = (torch.cat([pair[i] for pair in pairs])[order] for i in (0, 1))
         return shown, true
 
@@ -220,8 +230,9 @@ class Training:
 
 def clip_loss(
     net: Clarity, recipe: Recipe, clips: tuple[Tensor, Tensor], ahead: int, listening: Tensor | float
-) -> Tensor:
-    """Over a batch of clips, shown and true [n, frames, h, w]: frames before `ahead` only bring the state up.
+) -> tuple[Tensor, Tensor]:
+    """Over a batch of clips, shown and true [n, frames, h, w], and what `ghosts` finds in all of them: frames before
+    `ahead` only bring the state up.
 
     The second half of the batch is the first with discs in it; `listening` is the weight of the answer to them.
     """
@@ -230,7 +241,7 @@ def clip_loss(
     with torch.no_grad():
         for frame in frames[:ahead]:
             state = net(frame[:, None], state)[1]
-    total, before = shown.new_zeros(()), None
+    total, passed, before = shown.new_zeros(()), shown.new_zeros(2), None
     for number in range(ahead, ahead + recipe.clip):
         picture, state = net(frames[number][:, None], state)
         truth = true[:, number, None]
@@ -238,9 +249,9 @@ def clip_loss(
         total = total + listening * recipe.kept * answer_loss(picture, truth, recipe.forgiven)
         if before is not None:
             total = total + steadiness(picture, before, truth, true[:, number - 1, None])
-            total = total + listening * recipe.ghost * ghost_loss(picture, truth, true[:, number - 1, None])
+            passed = passed + ghosts(picture, truth, true[:, number - 1, None])
         before = picture
-    return total / recipe.clip
+    return total / recipe.clip, passed
 
 
 def upscale_loss(net: Upscale, given: Tensor, wanted: Tensor) -> Tensor:
@@ -270,6 +281,12 @@ def _psnr_of(net: Clarity | Upscale, shown: Tensor, true: Tensor) -> float:
     return float((-10 * errors.clamp_min(1e-10).log10()).mean())
 
 
+def _plain_shapes(side: int, device: torch.device) -> Tensor:
+    """Edges without anything else, [n, 1, side, side]."""
+    rng = np.random.default_rng(0x5EA9)
+    return sent(np.stack([drawn(side, rng)[None] for _ in range(PLAIN_SHAPES)]), device)
+
+
 @contextlib.contextmanager
 def _arithmetic(device: torch.device) -> Generator[None]:
     """Halves the time of a CPU's convolutions; a GPU has TensorFloat-32, which costs less precision."""
@@ -284,9 +301,9 @@ def run_together(trainings: Sequence[Training]) -> None:
     with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
         bar = progress.add_task(clock.name, total=clock.budget)
         while clock.runs():
-            for training in trainings:
+            for number, training in enumerate(trainings):
                 with training.on_its_stream():
-                    clock.took(training, training.step())
+                    clock.took(number, training.step())
             progress.update(bar, completed=clock.seconds, description=f"{clock.name} {trainings[0].at.step}")
     clock.end()
 
@@ -301,8 +318,8 @@ class _Clock:
         self.seconds = max(training.at.seconds for training in trainings)
         self._began = time.monotonic() - self.seconds
         self._noted = time.monotonic()
-        self._losses: dict[str, list[float]] = {training.recipe.name: [] for training in trainings}
-        self._last: dict[str, Tensor] = {}
+        self._losses = [torch.zeros((), device=training.device) for training in trainings]  # summed since the last note
+        self._steps = [training.at.step for training in trainings]
 
     def runs(self) -> bool:
         self.seconds = time.monotonic() - self._began
@@ -312,22 +329,20 @@ class _Clock:
             self._note()
         return self.seconds < self.budget
 
-    def took(self, training: Training, loss: Tensor) -> None:
-        """A loss is looked at when the next step is under way: until then a GPU may still be busy with it."""
-        name = training.recipe.name
-        if (before := self._last.pop(name, None)) is not None:
-            self._losses[name].append(float(before))
-        self._last[name] = loss.clone()
+    def took(self, number: int, loss: Tensor) -> None:
+        """Losses are summed where they are: to look at one is to wait for a GPU."""
+        self._losses[number] += loss
 
     def end(self) -> None:
         self._note()
 
     def _note(self) -> None:
-        for training in self.trainings:
-            losses = self._losses[training.recipe.name]
+        for number, training in enumerate(self.trainings):
             with training.on_its_stream():
-                training.note(float(np.mean(losses)) if losses else math.nan)
-            losses.clear()
+                steps = training.at.step - self._steps[number]
+                training.note(float(self._losses[number]) / steps if steps else math.nan)
+                self._losses[number].zero_()
+                self._steps[number] = training.at.step
         self._noted = time.monotonic()
 
 

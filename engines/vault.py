@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engines.bank import Bank, Levels
+from engines.gpu import sent
 
 VALIDATION = 24  # clips of a bank that are never trained on: for the learning curve only
 _CHUNK = 64  # clips that are brought to a GPU at a time
@@ -38,15 +39,8 @@ class Vault:
         mirrored[0] &= upside_down
         row, column = (_counted(start, side, turned) for start, turned in zip(corner, mirrored, strict=True))
         time = _counted(first, frames, np.zeros(count, np.bool_))
-        where = tuple(
-            torch.from_numpy(index).to(self.device)
-            for index in (
-                clip[:, None, None, None],
-                time[:, :, None, None],
-                row[:, None, :, None],
-                column[:, None, None],
-            )
-        )
+        indices = clip[:, None, None, None], time[:, :, None, None], row[:, None, :, None], column[:, None, None]
+        where = tuple(sent(index, self.device) for index in indices)
         return _levels(self._shown[where]), _levels(self._true[where])
 
     def kept_aside(self) -> tuple[Tensor, Tensor]:

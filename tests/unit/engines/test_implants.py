@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("torch", reason="PyTorch is not installed: nothing can be trained here")
 
 import torch
+from torch.nn import functional
 
 from engines import implants
 
@@ -24,7 +25,7 @@ def test_discs_change_what_is_shown_and_what_is_true_alike() -> None:
     added = more[1] - true
     assert torch.allclose(more[0] - shown, added, atol=1e-6)
     assert float(added.abs().max()) > implants.FAINTEST
-    assert float(added.abs().max()) <= implants.MOST * implants.STRONGEST + implants.WIRE_DEPTH[1]
+    assert float(added.abs().max()) <= 2 * implants.STRONGEST + implants.WIRE_DEPTH[1]
 
 
 def test_nothing_is_put_where_there_is_no_picture() -> None:
@@ -61,14 +62,44 @@ def test_grain_that_is_calmed_within_a_disc_costs_nothing() -> None:
     assert float(implants.answer_loss(calmed, truths, 0.0)) == pytest.approx(0, abs=1e-4)
 
 
-def test_a_ghost_costs_what_is_left_of_what_has_passed_and_a_clean_trail_nothing() -> None:
-    empty = torch.full((1, 1, 32, 32), 0.5)
+def a_wire_that_moves(clips: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Without it; with it where it was, and where it is."""
+    empty = torch.full((clips, 1, 32, 32), 0.5)
     was, now = empty.clone(), empty.clone()
     was[..., 10:12] -= 0.2
     now[..., 20:22] -= 0.2
+    return empty, was, now
+
+
+def test_a_ghost_is_what_is_left_of_what_has_passed() -> None:
+    empty, was, now = a_wire_that_moves(1)
     truths, before = torch.cat((empty, now)), torch.cat((empty, was))
     faint = now.clone()
     faint[..., 10:12] -= 0.05
-    assert float(implants.ghost_loss(truths, truths, before)) == 0
-    ghost = float(implants.ghost_loss(torch.cat((empty, faint)), truths, before))
-    assert ghost == pytest.approx(0.25, rel=1e-4)
+    left, whole = implants.ghosts(torch.cat((empty, faint)), truths, before)
+    assert float(left / whole) == pytest.approx(0.25, rel=1e-4)
+    assert float(implants.ghosts(truths, truths, before)[0]) == 0
+
+
+def test_a_ghost_is_pushed_down_whichever_way_it_goes_and_grain_costs_nothing_in_the_mean() -> None:
+    empty, was, now = a_wire_that_moves(2)
+    truths, before = torch.cat((empty, now)), torch.cat((empty, was))
+    generator = torch.Generator().manual_seed(4)
+
+    def losses(ghost: float) -> tuple[float, float]:
+        """The mean over many steps, and of its slope along the ghost."""
+        running, found, slopes = implants.Ghosts(torch.device("cpu")), [], []
+        for _ in range(400):
+            strength = torch.tensor(ghost, requires_grad=True)
+            grain = 0.02 * torch.randn((2, 1, 32, 2), generator=generator)
+            trail = functional.pad(grain + strength * -0.2, (10, 20))
+            loss = running.loss(implants.ghosts(torch.cat((empty, now + trail)), truths, before))
+            loss.backward()
+            found.append(float(loss.detach()))
+            slopes.append(float(strength.grad or 0.0))
+        return float(np.mean(found[100:])), float(np.mean(slopes[100:]))
+
+    assert losses(0.1) == pytest.approx((0.1, 1.0), rel=0.1)
+    assert losses(-0.1) == pytest.approx((0.1, -1.0), rel=0.1)
+    assert losses(0.0) == pytest.approx((0.0, 0.0), abs=0.15)
+    assert abs(losses(0.0)[0]) < 0.005

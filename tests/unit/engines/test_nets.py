@@ -80,6 +80,19 @@ def test_super_resolution_computes_what_the_net_does(tmp_path: Path, int8: bool)
     assert away.mean() < 0.05
 
 
+@pytest.mark.parametrize("int8", [False, True])
+def test_no_pixel_of_an_enlarged_picture_leaves_the_range_of_those_around_it(tmp_path: Path, int8: bool) -> None:
+    opened = session(tmp_path, UPSCALE, lively(UPSCALE, int8), int8, Shape(48, 64, 8))
+    picture = np.random.default_rng(1).choice(np.array([40, 60, 200], np.uint8), (48, 64))
+    picture[10:30, 10:30] = 60
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(picture, 1, mode="edge"), (3, 3))
+    lowest, highest = (np.kron(part, np.ones((2, 2), np.uint8)) for part in (around.min((2, 3)), around.max((2, 3))))
+    found = run(opened, picture)
+    assert (found >= lowest).all()
+    assert (found <= highest).all()
+    assert ((found > lowest) & (found < highest)).mean() > 0.2, "everything is at its limit: nothing was enlarged"
+
+
 def test_forgetting_starts_the_recurrence_again(tmp_path: Path) -> None:
     opened = session(tmp_path, CLARITY, lively(CLARITY, True), True, Shape(64, 64, 8))
     rng = np.random.default_rng(2)
