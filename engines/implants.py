@@ -58,7 +58,7 @@ class _Drawing:
         return sent(values, self.device)[:, None, None, None]
 
     def discs(self, task: str) -> Tensor:
-        """One or two in each clip, alike in size: of a large and a small one together, the small one would not count."""
+        """One or two in each clip, alike in size: beside a large one a small one would not count."""
         radius = np.exp(self.rng.uniform(math.log(SMALLEST[task]), math.log(LARGEST), self.count))
         second = self.rng.random(self.count) < 0.5
         return self._disc(task, radius) + self._disc(task, radius) * self.given(second)

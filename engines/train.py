@@ -296,6 +296,8 @@ def _arithmetic(device: torch.device) -> Generator[None]:
 
 def run_together(trainings: Sequence[Training]) -> None:
     """A step of each in turn until their time is over. A GPU is filled by several nets at once, not by one of these."""
+    if trainings[0].stream:
+        torch.cuda.synchronize()  # nets were made outside their streams
     clock = _Clock(trainings)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, disable=not sys.stderr.isatty()) as progress:
