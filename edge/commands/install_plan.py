@@ -26,7 +26,7 @@ PLACES = {
 }
 CONFIG = "etc/limpid/limpid.toml"
 CURRENT = "opt/limpid/current"
-GOOD = "opt/limpid/good"  # made by updates: the last version that held
+GOOD = "opt/limpid/good"  # the last version that held; updates turn it
 COMMAND = "usr/local/bin/limpid"
 
 
@@ -76,6 +76,8 @@ def _programs(ground: Ground) -> Iterator[Step]:
         _refuse_hidden(ground.environment, wanted)
         yield _link(ground, f"{home}/venv", str(ground.environment))
     yield _link(ground, CURRENT, f"versions/{ground.version}")
+    if not ground.at(GOOD).exists():
+        yield _link(ground, GOOD, f"versions/{ground.version}")
     yield _link(ground, COMMAND, f"/{CURRENT}/venv/bin/limpid")
 
 

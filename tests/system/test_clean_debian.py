@@ -65,7 +65,9 @@ def test_installed_fit_showing_pictures_and_gone(debian: Machine, capsys: pytest
     before = files(debian)
     debian.run("apt-get", "install", "-y", "--no-install-recommends", "/root/limpid.deb", timeout=600)
     with capsys.disabled():
-        print("\n" + debian.run("sh", "-c", "dpkg-query -W limpid; du -sh /opt/limpid; readlink /opt/limpid/current"))
+        print("\n" + debian.run("sh", "-c", "dpkg-query -W limpid; du -sh /opt/limpid"))
+        current, good = (debian.run("readlink", f"/opt/limpid/{link}") for link in ("current", "good"))
+        assert current == good
         told = json.loads(debian.run("limpid", "doctor", "-c", CONFIG, "--json", timeout=180))
         for finding in told["findings"]:
             print(f"{finding['verdict']:8} {finding['check']:12} {finding['what']}")

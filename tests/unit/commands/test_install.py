@@ -38,10 +38,10 @@ def test_what_is_laid_down(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     laid(tmp_path)
     found = everything(tmp_path)
     assert set(found) == {
-        *PLACES.values(), "etc/limpid/limpid.toml", "opt/limpid/current", "usr/local/bin/limpid",
+        *PLACES.values(), "etc/limpid/limpid.toml", "opt/limpid/current", "opt/limpid/good", "usr/local/bin/limpid",
         f"opt/limpid/versions/{__version__}/venv",
     }  # fmt: skip
-    assert found["opt/limpid/current"] == f"versions/{__version__}"
+    assert found["opt/limpid/current"] == found["opt/limpid/good"] == f"versions/{__version__}"
     assert found[f"opt/limpid/versions/{__version__}/venv"] == str(VENV)
     load(tmp_path / "etc/limpid/limpid.toml")
     assert (tmp_path / "etc/limpid/limpid.toml").stat().st_mode & 0o777 == 0o640
@@ -57,6 +57,22 @@ def test_a_second_time_changes_nothing_and_a_changed_configuration_is_kept(tmp_p
     changed = [step for step in laid(tmp_path) if step.do != "keep"]
     assert [(step.do, step.path) for step in changed] == [("replace", str(unit))]
     assert config.read_text() == "[live]\n"
+
+
+def test_the_last_version_that_held_is_left_as_updates_have_it(tmp_path: Path) -> None:
+    good = tmp_path / "opt/limpid/good"
+    (good.parent / "versions/0.0.1").mkdir(parents=True)
+    good.symlink_to("versions/0.0.1")
+    laid(tmp_path)
+    assert str(good.readlink()) == "versions/0.0.1"
+
+
+def test_a_link_to_a_version_that_is_gone_is_made_again(tmp_path: Path) -> None:
+    good = tmp_path / "opt/limpid/good"
+    good.parent.mkdir(parents=True)
+    good.symlink_to("versions/0.0.1")
+    laid(tmp_path)
+    assert str(good.readlink()) == f"versions/{__version__}"
 
 
 def test_a_dry_run_says_the_same_and_does_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
