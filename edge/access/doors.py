@@ -32,6 +32,10 @@ class Watch(Protocol):
         """Does this address need keys, as configured?"""
         ...
 
+    def may_send(self, client: str, stream: str) -> bool:
+        """Is this stream one of those that this client is held to?"""
+        ...
+
     def attend(self, door: str, socket: zmq.Socket[bytes]) -> None:
         """Hear about callers that fail. Before it is bound."""
         ...
@@ -66,6 +70,16 @@ class Door:
             raise ConfigError(f'{where} = "{address}": {error}') from error
         self._open = True
         self._address = socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+
+    def admits_to(self, message: zmq.Frame, stream: str) -> bool:
+        """May whoever sent this message send into this stream? ZeroMQ keeps the sender's name with the message."""
+        if self._guard is None:
+            return True
+        try:
+            client = str(message.get("User-Id"))
+        except zmq.ZMQError:  # it is held to no stream
+            return True
+        return self._guard.may_send(client, stream)
 
     def mind(self) -> None:
         """By the owner, at each turn. Costs two comparisons but for the turns after somebody was put out."""

@@ -74,6 +74,11 @@ class Guard:
     def admits(self, address: str) -> bool:
         return address.startswith("tcp://") and (self._loopback or is_beyond_this_host(address))
 
+    def may_send(self, client: str, stream: str) -> bool:
+        """By the reader of frames: those who are held to some streams are named on what they send."""
+        held_to = self._enrolled.streams_of(client)
+        return not held_to or stream in held_to
+
     def attend(self, door: str, socket: zmq.Socket[bytes]) -> None:
         self._inside[door] = {}
         self._monitors[socket.get_monitor_socket(FAILURES)] = door
@@ -163,8 +168,9 @@ class Guard:
         if reason:
             self._refuse(door, reason, name, address.decode(errors="replace"))
         status, words = (b"400", reason.encode()) if reason else (b"200", b"OK")
-        # Without a user: ZeroMQ hands that on as a message of its own, which wakes the reader for nothing.
-        self._zap.send_multipart([envelope, b"", b"1.0", number, status, words, b"", b""])
+        # A user only where it is asked for: ZeroMQ hands it on as a message of its own, which wakes the reader.
+        user = name.encode() if not reason and self._enrolled.streams_of(name) else b""
+        self._zap.send_multipart([envelope, b"", b"1.0", number, status, words, user, b""])
 
     def _judge(self, door: str, key: bytes) -> tuple[str, str]:
         public = z85.encode(key).decode()

@@ -1,6 +1,6 @@
 """Which client may do what: a folder, one file a client. Written by `limpid keys`, read by the guard.
 
-    clients/NAME       {"public", "role", "since"}: may connect
+    clients/NAME       {"public", "role", "since", "streams"}: may connect; a scanner may send into these streams alone
     revoked/PRINT      {"public", "role", "since", "name", "revoked"}: this key, never again, under whatever name
 
 `judge` is pure: who asks at which door, and may they. Files that cannot be read let nobody in.
@@ -36,6 +36,7 @@ class Client(msgspec.Struct, frozen=True):
     since: str
     name: str = ""
     revoked: str = ""  # when
+    streams: tuple[str, ...] = ()  # that a scanner may send into; empty: any
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,10 @@ class Enrolled:
         if client is None:
             return Verdict("", NOT_ENROLLED)
         return Verdict(client.name, "" if door in ROLES[client.role] else WRONG_ROLE)
+
+    def streams_of(self, name: str) -> tuple[str, ...]:
+        """Those that a client is held to; empty: to none."""
+        return next((client.streams for client in self.clients.values() if client.name == name), ())
 
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -92,12 +97,14 @@ class Register:
         revoked = {path.name: _load(path) or Client("", "", "") for path in _files(self._revoked)}
         return Enrolled(clients, revoked, tuple(unreadable))
 
-    def enrol(self, name: str, public: str, role: str, now: str) -> Client:
+    def enrol(self, name: str, public: str, role: str, now: str, streams: tuple[str, ...] = ()) -> Client:
         """Let this key in. Raises ConfigError."""
         if NAME.fullmatch(name) is None:
             raise ConfigError(f'"{name}" is no name for a client: a-z 0-9 -, 32 at most, and nothing about a patient')
         if role not in ROLES:
             raise ConfigError(f'"{role}" is no role; there are: {", ".join(ROLES)}')
+        if streams and FRAMES not in ROLES[role]:
+            raise ConfigError(f"a {role} sends no frames: streams are for a scanner")
         now_in = self.read()
         if fingerprint(checked_public(public)) in now_in.revoked:
             raise ConfigError("this key was revoked here, and is not let in again: make a new one")
@@ -105,7 +112,7 @@ class Register:
             raise ConfigError(f"{name} is enrolled already: `limpid keys revoke {name}` first, or choose another name")
         if public in now_in.clients:
             raise ConfigError(f"this key is enrolled already, as {now_in.clients[public].name}")
-        client = Client(public, role, now)
+        client = Client(public, role, now, streams=streams)
         self._write(self._clients / name, client)
         return msgspec.structs.replace(client, name=name)
 

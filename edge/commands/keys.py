@@ -78,7 +78,7 @@ def _servers(home: Home) -> list[str]:
     return [load_pair(path).public if path.exists() else "" for path in (home.server, home.next)]
 
 
-def enrol(desk: Desk, name: str, public: str, role: str) -> int:
+def enrol(desk: Desk, name: str, public: str, role: str, streams: tuple[str, ...] = ()) -> int:
     # A key may begin as a path does; it is a key where it looks like one.
     try:
         key = checked_public(public)
@@ -86,23 +86,27 @@ def enrol(desk: Desk, name: str, public: str, role: str) -> int:
         if not Path(public).is_file():
             raise
         key = load_public(Path(public))
-    client = desk.home.register.enrol(name, key, role, now())
-    desk.note("client-enrolled", name, role=role, key=fingerprint(key))
+    client = desk.home.register.enrol(name, key, role, now(), streams)
+    held_to = {"streams": list(streams)} if streams else {}
+    desk.note("client-enrolled", name, role=role, key=fingerprint(key), **held_to)
     words = f"{name} may connect as {role}; its key's fingerprint is {fingerprint(key)}: compare it with the client's"
-    return desk.answer({"name": name, "role": client.role, "fingerprint": fingerprint(key)}, words)
+    if streams:
+        words += f"\nit may send into {', '.join(streams)} and no other stream"
+    return desk.answer({"name": name, "role": client.role, "fingerprint": fingerprint(key), **held_to}, words)
 
 
 def list_(desk: Desk) -> int:
     enrolled = desk.home.register.read()
     rows = sorted(
-        [(c.name, c.role, fingerprint(c.public), c.since, "") for c in enrolled.clients.values()]
-        + [(c.name, c.role, print_, c.since, c.revoked) for print_, c in enrolled.revoked.items()]
+        [(c.name, c.role, fingerprint(c.public), c.since, "", ", ".join(c.streams)) for c in enrolled.clients.values()]
+        + [(c.name, c.role, print_, c.since, c.revoked, "") for print_, c in enrolled.revoked.items()]
     )
-    facts = [dict(zip(("name", "role", "fingerprint", "since", "revoked"), row, strict=True)) for row in rows]
+    columns = ("name", "role", "fingerprint", "since", "revoked", "streams")
+    facts = [dict(zip(columns, row, strict=True)) for row in rows]
     if desk.as_json:
         return desk.answer({"clients": facts, "unreadable": list(enrolled.unreadable)}, "")
     table = Table(box=None, pad_edge=False)
-    for column in ("client", "role", "fingerprint", "since", "revoked"):
+    for column in ("client", *columns[1:]):
         table.add_column(column)
     for row in rows:
         table.add_row(*row)

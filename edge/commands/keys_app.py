@@ -45,13 +45,17 @@ def enrol(
     name: Name,
     public: Annotated[str, typer.Argument(help="The client's public key, or a file that holds it.")],
     role: Annotated[str, typer.Option("--role", help="scanner, display, viewer or operator.")],
+    stream: Annotated[
+        list[str] | None,
+        typer.Option(help="That a scanner may send into; again for another. Without it, any.", show_default=False),
+    ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Let a client in, from now on: also into a daemon that is running."""
     from edge.commands import keys
 
-    raise typer.Exit(keys.enrol(keys.open_desk(config, as_json=json), name, public, role))
+    raise typer.Exit(keys.enrol(keys.open_desk(config, as_json=json), name, public, role, tuple(stream or ())))
 
 
 @app.command("list")

@@ -72,6 +72,8 @@ class ZeroMqSource:
         received_ns = self._clock.now()
         payload = self._payload(first)
         header = wire.decode_header(first.bytes)
+        if not self._door.admits_to(first, header.stream):
+            raise BadFrame("not-its-stream", "its sender was enrolled for other streams")
         captured_ns = self._captured.of(header, received_ns)
         return wire.frame_of(header, payload.buffer, captured_ns, received_ns)
 

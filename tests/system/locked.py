@@ -50,10 +50,10 @@ class Locked(Daemon):
     def control(self) -> Control:
         return Control(self.at["control"], timeout_s=10, key=self.operator)
 
-    def client(self, name: str, role: str) -> ClientKey:
+    def client(self, name: str, role: str, *streams: str) -> ClientKey:
         """A new client, enrolled."""
         key = self.stranger()
-        self.keys.register.enrol(name, key.public, role, SINCE)
+        self.keys.register.enrol(name, key.public, role, SINCE, streams)
         return key
 
     def stranger(self) -> ClientKey:

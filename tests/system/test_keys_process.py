@@ -224,6 +224,29 @@ def test_a_number_that_comes_again_within_a_session_is_dropped_and_counted(daemo
         probe.close()
 
 
+def test_a_scanner_that_is_held_to_its_streams_sends_into_no_other(daemon: Locked) -> None:
+    held = daemon.client("scan-held", "scanner", "room-8")
+    own, other = (Probe(daemon.frames, stream, held) for stream in ("room-8", "room-9"))
+    try:
+        own.push_until(lambda: daemon.came("room-8")["in"] > 0, "frames of its own stream come", daemon)
+
+        def refused() -> bool:
+            return daemon.status()["refused"].get("not-its-stream", 0) > 2
+
+        other.push_until(refused, "those of another are counted", daemon)
+        assert daemon.came("room-9")["in"] == 0
+        came = daemon.came("room-8")["in"]
+        own.push_until(lambda: daemon.came("room-8")["in"] > came, "its own go on", daemon)
+    finally:
+        own.close()
+        other.close()
+    free = Probe(daemon.frames, "room-9", daemon.client("scan-free", "scanner"))
+    try:
+        free.push_until(lambda: daemon.came("room-9")["in"] > 0, "who is held to none may send into any", daemon)
+    finally:
+        free.close()
+
+
 def test_every_command_reaches_the_daemon_with_its_key(daemon: Locked) -> None:
     own = ["--key", str(daemon.keys.own)]
     seen = _limpid(*own, "watch", "--once", "--json", "--control", daemon.at["control"])

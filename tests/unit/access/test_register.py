@@ -85,6 +85,17 @@ def test_unknown_roles_and_keys_are_refused(tmp_path: Path) -> None:
         Register(tmp_path).enrol("one", "short", "scanner", NOW)
 
 
+def test_a_scanner_can_be_held_to_streams_and_nobody_else_sends_any(tmp_path: Path) -> None:
+    register = Register(tmp_path)
+    register.enrol("room-3", new_pair().public, "scanner", NOW, ("us-3", "us-3b"))
+    register.enrol("room-4", new_pair().public, "scanner", NOW)
+    with pytest.raises(ConfigError, match="a viewer sends no frames"):
+        register.enrol("desk", new_pair().public, "viewer", NOW, ("us-3",))
+    enrolled = register.read()
+    assert enrolled.streams_of("room-3") == ("us-3", "us-3b")
+    assert enrolled.streams_of("room-4") == enrolled.streams_of("nobody") == ()
+
+
 def test_a_change_is_seen_by_the_stamp(tmp_path: Path) -> None:
     register = Register(tmp_path)
     stamps = [register.stamp()]
