@@ -165,6 +165,7 @@ class Shown:
     stand_in: bool = False  # this one frame missed its deadline; the treatment in force has not changed
     missing_before: int = 0  # frames of this stream that were not shown since the last one
     mean_change: float = 0.0  # mean absolute change inside the region, as a part of full scale
+    outside: bool = False  # enhanced, and the picture is unlike those that the engine was judged on
 
 
 def original(frame: Frame, why: Why, **more: object) -> Shown:

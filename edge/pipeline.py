@@ -127,6 +127,8 @@ class Live:
     def _show(self, lane: Lane, shown: Shown, wish: Wish) -> None:
         flags = self._flags_of(lane, shown, wish)
         shown = _with_gap(shown, lane.last)
+        if flags & Flag.OUTSIDE:
+            shown = replace(shown, outside=True)
         started = self._clock.now()
         for display in self._displays:
             display.show(shown, flags, started)

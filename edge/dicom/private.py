@@ -83,6 +83,11 @@ def shown_original(shown: Iterable[Shown]) -> str:
     return "; ".join(f"{why}: {runs(numbers)}" for why, numbers in by_reason.items())
 
 
+def outside_judgement(shown: Iterable[Shown]) -> int:
+    """How many frames were enhanced by an engine that was not judged on pictures like them."""
+    return sum(one.outside for one in shown)
+
+
 def gaps_in_words(facts: Facts) -> str:
     gaps = facts.times.gaps if facts.times else ()
     told = [
@@ -143,6 +148,9 @@ DICTIONARY = (
             _measured(lambda f: sum(not is_enhanced(shown) for shown in f.shown))),
     Element(0x21, "UT", "1", "Why Shown Original", "these frames by reason, counted from 1",
             _measured(lambda f: shown_original(f.shown))),
+    Element(0x22, "UL", "1", "Frames Outside Judgement",
+            "enhanced frames while the pictures were unlike those that the engine was judged on",
+            _measured(lambda f: outside_judgement(f.shown))),
     Element(0x30, "FD", "1", "Mean Change", "per cent of full scale, inside the region, over the enhanced frames",
             _measured(lambda f: f.change.percent)),
     Element(0x31, "FD", "1", "Mean Change Outside", "the same outside the region: 0, or something is wrong",

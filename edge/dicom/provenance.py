@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 
 from edge.dicom.facts import Attribute, Facts, Module, code, item
-from edge.dicom.private import Treatment, shown_original, treatments
+from edge.dicom.private import Treatment, outside_judgement, shown_original, treatments
 from edge.dicom.take import is_enhanced
 from edge.dicom.texts import date_time
 
@@ -33,6 +33,8 @@ def derivation(facts: Facts) -> str | None:
         f"{treated} of {facts.frames} frames enhanced",
         f"Mean change {facts.change.percent:.2f} % of full scale inside the image",
     ]
+    if outside := outside_judgement(facts.shown):
+        parts.append(f"{outside} frames while the pictures were outside what the engine was judged on")
     why = shown_original(facts.shown)
     if why:
         parts.append(f"Shown as received: {why}")

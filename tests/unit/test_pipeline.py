@@ -159,7 +159,7 @@ def test_the_way_between_original_and_enhanced_is_instant_and_keeps_the_state(ri
 def test_a_stream_outside_what_was_judged_is_flagged_while_it_is_enhanced_and_treated_as_before(rig: Rig) -> None:
     rig.live.outside = frozenset({"s"})
     rig.play(0.5)
-    assert all(flags & Flag.OUTSIDE for shown, flags, _ in rig.glass.shown[-5:])
+    assert all(flags & Flag.OUTSIDE and shown.outside for shown, flags, _ in rig.glass.shown[-5:])
     assert rig.shown[-1].treatment is Treatment.ENHANCED
     rig.wishes.change(None, original_view=True)
     rig.play(0.2)
@@ -168,6 +168,7 @@ def test_a_stream_outside_what_was_judged_is_flagged_while_it_is_enhanced_and_tr
     rig.live.outside = frozenset({"another"})
     rig.play(0.2)
     assert not rig.glass.shown[-1][1] & Flag.OUTSIDE
+    assert not rig.shown[-1].outside
 
 
 def test_frozen_frames_are_counted_and_the_picture_is_told_frozen(rig: Rig) -> None:

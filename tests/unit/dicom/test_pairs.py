@@ -166,6 +166,16 @@ def test_an_enhanced_object_without_an_enhanced_frame_says_so() -> None:
     assert enhanced.private_block(GROUP, CREATOR)[0x30].value == 0.0
 
 
+def test_frames_unlike_those_that_the_engine_was_judged_on_are_told() -> None:
+    take = clip(frames=4)
+    strange = replace(take, shown=(*take.shown[:2], *(replace(shown, outside=True) for shown in take.shown[2:])))
+    original, enhanced = (read(made) for made in pair(strange))
+    assert enhanced.private_block(GROUP, CREATOR)[0x22].value == 2
+    assert "2 frames while the pictures were outside what the engine was judged on" in enhanced.DerivationDescription
+    assert 0x22 not in original.private_block(GROUP, CREATOR)
+    assert read(pair(take)[1]).private_block(GROUP, CREATOR)[0x22].value == 0
+
+
 def test_levels_dropped_are_told() -> None:
     for made in pair(still("us 12 bits")):
         file = read(made)
