@@ -28,7 +28,7 @@ FAINTEST, STRONGEST = 0.012, 0.3  # of full scale
 SMALLEST, LARGEST = {"ultrasound": 2.5, "fluoroscopy": 1.8}, 22.0  # radius in pixels
 FASTEST = 0.7  # pixels a frame
 WIRES = {"ultrasound": 0.3, "fluoroscopy": 0.5}  # of the clips have one
-WIRE_SPEED, WIRE_HALF, WIRE_DEPTH = (1.5, 14.0), (0.6, 2.0), (0.04, 0.35)  # pixels a frame, pixels, of full scale
+WIRE_SPEED, WIRE_HALF, WIRE_DEPTH = (1.5, 14.0), (0.6, 2.0), (0.1, 0.35)  # pixels a frame, pixels, of full scale
 BESIDE = 3  # pixels
 GHOST_MEMORY = 0.98  # of the running mean, from step to step
 GHOST_LEAST = 0.01  # of what has passed; weaker ghosts are pushed against less
@@ -87,22 +87,20 @@ class _Drawing:
         speed = rng.uniform(*WIRE_SPEED, count) * rng.choice((-1.0, 1.0), count)
         gone = self.given(rng.uniform(0, 1, count)) * reach + self.given(speed) * self.time[:, None, None]
         away = (along - first - gone.remainder(reach)).abs()
-        half, depth = rng.uniform(*WIRE_HALF, count), np.exp(rng.uniform(*np.log(WIRE_DEPTH), count))
+        half, depth = rng.uniform(*WIRE_HALF, count), rng.uniform(*WIRE_DEPTH, count)
         return -self.given(depth) * (self.given(half) + 0.5 - away).clamp(0, 1)
 
 
 def ghosts(pictures: Tensor, truths: Tensor, before: Tensor) -> Tensor:
     """What is left of the implants where they were a frame ago and are no longer, and what they were there: two sums,
-    as a matched filter sees it. A faint wire counts as much as a strong one. What is drawn broader than it is, beside
-    itself, is no ghost.
+    as a matched filter sees it. What is drawn broader than it is, beside itself, is no ghost.
     """
     half = len(pictures) // 2
     was, now = before[half:] - before[:half], truths[half:] - truths[:half]
     near = functional.max_pool2d(now.abs(), 2 * BESIDE + 1, 1, BESIDE)
     left = (was.abs() > FAINTEST) & (near < 0.1 * FAINTEST)
-    strength = was.abs().amax((1, 2, 3), keepdim=True).clamp_min(FAINTEST)
-    gone = was * left / strength
-    return torch.stack((((pictures[half:] - pictures[:half]) / strength * gone).sum(), gone.square().sum()))
+    gone = was * left
+    return torch.stack((((pictures[half:] - pictures[:half]) * gone).sum(), gone.square().sum()))
 
 
 class Ghosts:
@@ -114,7 +112,7 @@ class Ghosts:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._sums = torch.tensor((0.0, 16.0), device=device)
+        self._sums = torch.tensor((0.0, 16 * FAINTEST**2), device=device)
 
     def loss(self, sums: Tensor) -> Tensor:
         with torch.no_grad():
