@@ -31,7 +31,7 @@ from engines.bank import fingerprint, open_bank
 from engines.curve import draw_curve
 from engines.gpu import Recorded, sent
 from engines.implants import Ghosts, answer_loss, ghosts, with_implants
-from engines.losses import edges, frame_loss, near, steadiness, swing
+from engines.losses import alike, edges, frame_loss, steadiness, swing
 from engines.nets import Clarity, Upscale
 from engines.recipes import RECIPES, SCENES, Recipe
 from engines.shapes import drawn
@@ -257,7 +257,7 @@ def clip_loss(
 def upscale_loss(net: Upscale, given: Tensor, wanted: Tensor) -> Tensor:
     """From half the sides back to the whole picture."""
     picture = net(functional.avg_pool2d(given, 2))
-    return near(picture, wanted) + 0.4 * edges(picture, wanted) + swing(picture, wanted)
+    return alike(picture, wanted) + 0.4 * edges(picture, wanted) + swing(picture, wanted)
 
 
 def with_detail_of(true: Tensor, shown: Tensor) -> Tensor:
