@@ -29,7 +29,8 @@ from engines import export, nets
 from engines.bank import clips
 from engines.nets import Clarity, Convolution, Quantiser, Upscale, hold_to_int8
 from engines.recipes import RECIPES, Recipe
-from engines.train import HOME, Training, common_options, modalities, open_vaults, parsed, run_together
+from engines.together import run_together
+from engines.train import HOME, Training, common_options, modalities, open_vaults, parsed
 from engines.vault import Vault
 
 FIRST_SEED, SCENES = 900_000, 16  # of the calibration phantoms: inside the training range, outside every bank

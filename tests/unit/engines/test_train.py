@@ -21,6 +21,7 @@ from engines import bank, export, nets, train
 from engines import vault as vault_module
 from engines.losses import frame_loss, steadiness
 from engines.recipes import Recipe
+from engines.together import run_together
 from engines.vault import Vault
 
 TINY = Recipe(
@@ -47,7 +48,7 @@ def test_a_few_steps_bring_the_loss_down(vault: Vault, tmp_path: Path) -> None:
 
 def test_a_training_goes_on_where_it_was_left(vault: Vault, tmp_path: Path) -> None:
     first = train.Training(TINY, [vault], 0.02, tmp_path)
-    train.run_together([first])
+    run_together([first])
     second = train.Training(TINY, [vault], 0.02, tmp_path)
     assert second.at == first.at
     assert second.at.step > 0
