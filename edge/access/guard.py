@@ -76,8 +76,7 @@ class Guard:
 
     def may_send(self, client: str, stream: str) -> bool:
         """By the reader of frames: those who are held to some streams are named on what they send."""
-        held_to = self._enrolled.streams_of(client)
-        return not held_to or stream in held_to
+        return self._enrolled.may_send(client, stream)
 
     def attend(self, door: str, socket: zmq.Socket[bytes]) -> None:
         self._inside[door] = {}
@@ -169,7 +168,7 @@ class Guard:
             self._refuse(door, reason, name, address.decode(errors="replace"))
         status, words = (b"400", reason.encode()) if reason else (b"200", b"OK")
         # A user only where it is asked for: ZeroMQ hands it on as a message of its own, which wakes the reader.
-        user = name.encode() if not reason and self._enrolled.streams_of(name) else b""
+        user = name.encode() if not reason and self._enrolled.is_held(name) else b""
         self._zap.send_multipart([envelope, b"", b"1.0", number, status, words, user, b""])
 
     def _judge(self, door: str, key: bytes) -> tuple[str, str]:

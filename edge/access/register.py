@@ -65,9 +65,14 @@ class Enrolled:
             return Verdict("", NOT_ENROLLED)
         return Verdict(client.name, "" if door in ROLES[client.role] else WRONG_ROLE)
 
-    def streams_of(self, name: str) -> tuple[str, ...]:
-        """Those that a client is held to; empty: to none."""
-        return next((client.streams for client in self.clients.values() if client.name == name), ())
+    def is_held(self, name: str) -> bool:
+        """To some streams, and no others."""
+        return any(client.name == name and client.streams for client in self.clients.values())
+
+    def may_send(self, name: str, stream: str) -> bool:
+        """One that has just been revoked is on no list any more, and sends nothing while it is being cut off."""
+        client = next((client for client in self.clients.values() if client.name == name), None)
+        return client is not None and (not client.streams or stream in client.streams)
 
 
 Stamp = tuple[tuple[str, int, int], ...]
