@@ -27,7 +27,8 @@ from tools.clients.python import limpid_client as client
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
-    with locked(tmp_path_factory.mktemp("locked")) as made:
+    # Each test has a stream of its own, and a silent one keeps its place for 10 s.
+    with locked(tmp_path_factory.mktemp("locked"), "[live]\nmax_streams = 32\n") as made:
         yield made
 
 
