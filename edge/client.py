@@ -105,8 +105,8 @@ class Ears:
         if self.why() or not self._broken_off:
             return ""
         return (
-            f"{self._address} breaks the handshake off: is the server's key in the key file that of this appliance? "
-            "(`limpid keys show` there)"
+            f"{self._address} breaks the handshake off: it asks for a key (--key FILE), or the server's key in the key "
+            "file is not that of this appliance (`limpid keys show` there)"
         )
 
     def close(self) -> None:
