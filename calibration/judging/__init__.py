@@ -14,7 +14,8 @@ lasting      drift over a long recurrence; strength 0; pixels outside the region
 enlarging    super-resolution: likeness against interpolation, overshoot at edges
 timing       milliseconds a frame, all in one interleaved run
 real         real frames, original beside enhanced
-examination  all of the above for the engines of one kind
+examination  all of the above for the engines of one kind, in two parts that may run side by side
+trial        the run itself: parts in processes of their own
 figures      what comes out, as the machine reads it
 gates        thresholds, and which are met
 cards, report, drawing   the same figures for people

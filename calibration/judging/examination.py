@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import cv2
 
@@ -31,19 +32,23 @@ from edge.catalog import Engine, read_engine
 
 Scores = dict[str, float]  # contestant -> figure
 Tell = Callable[[str], None]
+Part = Literal["lesions", "pictures"]
+PARTS: tuple[Part, ...] = ("lesions", "pictures")  # of an examination: about half of the work each
 
 
 @dataclass(eq=False)
 class Evidence:
-    """What was measured, before it is sorted by engine."""
+    """What was measured, before it is sorted by engine; each part of an examination fills in some of it."""
 
-    rows: list[general.Row]
-    scores: dict[str, Scores]  # measure -> contestant -> figure
-    sightings: list[observer.Sighting]
-    kept: fidelity.Kept
-    invented: dict[str, Invented]
-    artefacts: dict[str, Scores]
-    drift: Scores
+    rows: list[general.Row] = field(default_factory=list[general.Row])
+    scores: dict[str, Scores] = field(default_factory=dict[str, Scores])  # measure -> contestant -> figure
+    sightings: list[observer.Sighting] = field(default_factory=list[observer.Sighting])
+    kept: fidelity.Kept = field(default_factory=fidelity.Kept)
+    invented: dict[str, Invented] = field(default_factory=dict[str, Invented])
+    artefacts: dict[str, Scores] = field(default_factory=dict[str, Scores])
+    drift: Scores = field(default_factory=dict[str, float])
+    exact_at_nought: dict[str, bool] = field(default_factory=dict[str, bool])
+    outside_unchanged: dict[str, bool] = field(default_factory=dict[str, bool])
 
 
 def by_kind(folders: list[Path]) -> dict[Kind, list[Engine]]:
@@ -61,26 +66,39 @@ def take_part(kind: Kind, engines: list[Engine], plan: Plan, threads: int) -> Fi
     return Field([unprocessed(kind), *ours, *of_peers(kind, plan.peers, plan.only)], enlarges=kind == "superres")
 
 
-def examine(kind: Kind, engines: list[Engine], plan: Plan, threads: int, tell: Tell) -> list[Judged]:
-    """Everything but the times, which need the machine to themselves."""
+def gather(part: Part, kind: Kind, engines: list[Engine], plan: Plan, threads: int, tell: Tell) -> Evidence:
+    """One part, for everyone of a kind."""
     cv2.setNumThreads(threads)
-    field = take_part(kind, engines, plan, threads)
-    evidence = _gather(field, kind, plan, tell)
+    taking_part = take_part(kind, engines, plan, threads)
+    if part == "lesions":
+        return _of_lesions(taking_part, kind, plan, tell)
+    evidence = _of_pictures(taking_part, kind, plan, tell)
     tell("strength 0, outside the region")
-    return [_judged(engine, kind, plan, field, evidence, threads) for engine in engines]
+    for who in taking_part.contestants:
+        if who.role == "engine":
+            engine = next(engine for engine in engines if engine.manifest.name == who.name)
+            evidence.exact_at_nought[who.name] = _exact_at_nought(engine, who, taking_part, kind, threads)
+            evidence.outside_unchanged[who.name] = lasting.outside_unchanged(taking_part, who, kind)
+    return evidence
 
 
-def _gather(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
+def _of_lesions(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
+    """About half of all the work."""
+    tell("detectability of lesions")
+    evidence = Evidence()
+    evidence.sightings = observer.examine(field, kind, plan, evidence.kept.listen)
+    evidence.scores["cho"] = observer.mean_d_prime(observer.main_conditions(kind, evidence.sightings))
+    return evidence
+
+
+def _of_pictures(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
+    """All else, but the times, which need the machine to themselves."""
     tell("likeness to the truth")
     rows = general.examine(field, kind, plan)
     scores = {measure: general.means(rows, measure) for measure in ("psnr_db", "ssim", "edges", "flicker")}
     scores["flicker"] = {who: 100.0 * value for who, value in scores["flicker"].items()}
     tell("contrast and wires")
     scores |= contrast.examine(field, kind, plan)
-    tell("detectability of lesions")
-    kept = fidelity.Kept()
-    sightings = observer.examine(field, kind, plan, kept.listen)
-    scores["cho"] = observer.mean_d_prime(observer.main_conditions(kind, sightings))
     tell("invented structures")
     invented = fidelity.search(field, kind, plan)
     tell("ghosts")
@@ -93,7 +111,17 @@ def _gather(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
     tell("artefacts")
     artefacts = passing.artefacts(field, kind, plan)
     tell("drift")
-    return Evidence(rows, scores, sightings, kept, invented, artefacts, lasting.drift(field, kind, plan))
+    drift = lasting.drift(field, kind, plan)
+    return Evidence(rows, scores, invented=invented, artefacts=artefacts, drift=drift)
+
+
+def conclude(kind: Kind, engines: list[Engine], plan: Plan, parts: dict[Part, Evidence]) -> list[Judged]:
+    """Both parts together, sorted by engine."""
+    evidence, lesions = parts["pictures"], parts["lesions"]
+    evidence.scores |= lesions.scores
+    evidence.sightings, evidence.kept = lesions.sightings, lesions.kept
+    peers = [who.key for who in of_peers(kind, plan.peers, plan.only)]
+    return [_judged(engine, kind, plan, peers, evidence) for engine in engines]
 
 
 def add_times(judged: list[Judged], engines: list[Engine], plan: Plan, threads: int) -> None:
@@ -109,10 +137,8 @@ def add_times(judged: list[Judged], engines: list[Engine], plan: Plan, threads: 
         each.times = {who: Time(cost.median_ms, cost.p90_ms, cost.runs) for who, cost in costs.items()}
 
 
-def _judged(engine: Engine, kind: Kind, plan: Plan, field: Field, evidence: Evidence, threads: int) -> Judged:
+def _judged(engine: Engine, kind: Kind, plan: Plan, peers: list[str], evidence: Evidence) -> Judged:
     name = engine.manifest.name
-    peers = [who.key for who in field.contestants if who.role == "peer"]
-    own = next(who for who in field.contestants if who.role == "engine" and who.name == name)
     groups = general.strata(evidence.rows, name)
     return Judged(
         engine=name,
@@ -128,8 +154,8 @@ def _judged(engine: Engine, kind: Kind, plan: Plan, field: Field, evidence: Evid
         artefacts={what: _compared(name, scores, peers) for what, scores in evidence.artefacts.items()},
         drift_db=evidence.drift.get(name, math.nan),
         drift_frames=plan.drift_frames,
-        strength_nought_exact=_exact_at_nought(engine, own, field, kind, threads),
-        outside_unchanged=lasting.outside_unchanged(field, own, kind),
+        strength_nought_exact=evidence.exact_at_nought[name],
+        outside_unchanged=evidence.outside_unchanged[name],
         strata={
             what: Group(g.scenes, g.psnr_db, g.psnr_input_db, g.gain_db, g.ssim, g.edges) for what, g in groups.items()
         },

@@ -1,7 +1,7 @@
-"""The run itself: kinds of engines side by side in processes of their own, then everybody's times alone.
+"""The run itself: parts side by side in processes of their own, then everybody's times alone.
 
-A kind's films, peers and figures are its own, so two kinds keep two cores busy where the threads of one small engine
-could not. Times are taken last, when nothing else runs.
+A kind's films, peers and figures are its own, and lesions are looked for in films of their own: so several processes
+keep the cores busy where the threads of one small engine could not. Times are taken last, when nothing else runs.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ from pathlib import Path
 
 from calibration.judging import examination
 from calibration.judging.contestants import Kind
+from calibration.judging.examination import PARTS, Evidence, Part
 from calibration.judging.figures import Judged
 from calibration.judging.gates import decide
 from calibration.judging.plan import Plan
+from edge.catalog import Engine
 from edge.errors import LimpidError
 
 Tell = Callable[[str, str], None]  # who, and what is being done
+Kinds = dict[Kind, list[Engine]]
+_LONGEST_FIRST: tuple[Kind, ...] = ("fluoroscopy", "ultrasound", "superres")  # so that the cores end together
 
 
 class TrialBroke(LimpidError):  # noqa: N818
@@ -32,71 +36,81 @@ def judge(folders: list[Path], plan: Plan, tell: Tell) -> list[Judged]:
     """Every engine, with verdicts, in the order in which they were named."""
     kinds = examination.by_kind(folders)
     cores = len(os.sched_getaffinity(0))
-    if len(kinds) == 1 or cores == 1:
-        found = [one for kind, engines in kinds.items() for one in _examined(kind, engines, plan, cores, tell)]
-    else:
-        found = _side_by_side(kinds, plan, cores, tell)
+    jobs = [Job(kind, part) for kind in sorted(kinds, key=_LONGEST_FIRST.index) for part in PARTS]
+    gathered = _side_by_side(jobs, kinds, plan, cores, tell) if cores > 1 else _in_turn(jobs, kinds, plan, tell)
+    found: list[Judged] = []
     for kind, engines in kinds.items():
+        judged = examination.conclude(kind, engines, plan, {part: gathered[Job(kind, part)] for part in PARTS})
         tell(kind, "times")
-        examination.add_times([one for one in found if one.kind == kind], engines, plan, min(2, cores))
+        examination.add_times(judged, engines, plan, min(2, cores))
+        found += judged
     for one in found:
         decide(one)
     order = [engine.manifest.name for engines in kinds.values() for engine in engines]
     return sorted(found, key=lambda one: order.index(one.engine))
 
 
-def _examined(kind: Kind, engines: list[examination.Engine], plan: Plan, threads: int, tell: Tell) -> list[Judged]:
-    return examination.examine(kind, engines, plan, threads, lambda words: tell(kind, words))
+@dataclass(frozen=True)
+class Job:
+    kind: Kind
+    part: Part
 
 
 @dataclass(frozen=True)
-class _Part:
-    kind: Kind
+class _Running:
+    job: Job
     process: BaseProcess
     line: Connection
 
 
-def _side_by_side(kinds: dict[Kind, list[examination.Engine]], plan: Plan, cores: int, tell: Tell) -> list[Judged]:
-    waiting = list(kinds.items())
-    running: list[_Part] = []
-    found: list[Judged] = []
+def _in_turn(jobs: list[Job], kinds: Kinds, plan: Plan, tell: Tell) -> dict[Job, Evidence]:
+    def gather(job: Job) -> Evidence:
+        return examination.gather(job.part, job.kind, kinds[job.kind], plan, 1, lambda words: tell(job.kind, words))
+
+    return {job: gather(job) for job in jobs}
+
+
+def _side_by_side(jobs: list[Job], kinds: Kinds, plan: Plan, cores: int, tell: Tell) -> dict[Job, Evidence]:
+    waiting, running = list(jobs), list[_Running]()
+    found: dict[Job, Evidence] = {}
     try:
         while waiting or running:
             while waiting and len(running) < cores:
-                running.append(_start(*waiting.pop(0), plan, max(1, cores // len(kinds))))
-            for line in wait([part.line for part in running]):
-                part = next(part for part in running if part.line is line)
-                message = _heard(part)
+                job = waiting.pop(0)
+                running.append(_start(job, kinds[job.kind], plan, max(1, cores // len(jobs))))
+            for line in wait([each.line for each in running]):
+                each = next(each for each in running if each.line is line)
+                message = _heard(each)
                 if isinstance(message, str):
-                    tell(part.kind, message)
+                    tell(each.job.kind, message)
                 else:
-                    found += message
-                    running.remove(part)
-                    part.process.join()
+                    found[each.job] = message
+                    running.remove(each)
+                    each.process.join()
     finally:
-        for part in running:
-            part.process.terminate()
+        for each in running:
+            each.process.terminate()
     return found
 
 
-def _start(kind: Kind, engines: list[examination.Engine], plan: Plan, threads: int) -> _Part:
+def _start(job: Job, engines: list[Engine], plan: Plan, threads: int) -> _Running:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_part, args=(theirs, kind, [engine.folder for engine in engines], plan, threads))
+    process = context.Process(target=_run, args=(theirs, job, [engine.folder for engine in engines], plan, threads))
     process.start()
     theirs.close()
-    return _Part(kind, process, ours)
+    return _Running(job, process, ours)
 
 
-def _part(line: Connection, kind: Kind, folders: list[Path], plan: Plan, threads: int) -> None:
+def _run(line: Connection, job: Job, folders: list[Path], plan: Plan, threads: int) -> None:
     """In a process of its own: words while it goes on, figures at the end."""
-    engines = examination.by_kind(folders)[kind]
-    line.send(examination.examine(kind, engines, plan, threads, line.send))
+    engines = examination.by_kind(folders)[job.kind]
+    line.send(examination.gather(job.part, job.kind, engines, plan, threads, line.send))
 
 
-def _heard(part: _Part) -> str | list[Judged]:
+def _heard(each: _Running) -> str | Evidence:
     try:
-        return part.line.recv()
+        return each.line.recv()
     except EOFError:
-        part.process.join()
-        raise TrialBroke(f"judging {part.kind} ended with code {part.process.exitcode}; see above") from None
+        each.process.join()
+        raise TrialBroke(f"judging {each.job.kind} ended with code {each.process.exitcode}; see above") from None

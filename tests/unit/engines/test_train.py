@@ -19,7 +19,7 @@ from calibration import quantize
 from edge.catalog import read_engine
 from engines import bank, export, nets, train
 from engines import vault as vault_module
-from engines.losses import frame_loss, steadiness
+from engines.clip_loss import followed
 from engines.recipes import Recipe
 from engines.together import run_together
 from engines.vault import Vault
@@ -59,7 +59,10 @@ def test_a_training_goes_on_where_it_was_left(vault: Vault, tmp_path: Path) -> N
 def test_a_training_can_begin_from_what_is_shipped(vault: Vault, tmp_path: Path) -> None:
     shipped = nets.build(TINY)
     training = train.Training(TINY, [vault], 0.1, tmp_path)
+    assert training.listening == 0, "a young net has first to learn to calm grain"
     training.begin_from(export.float_model(shipped, TINY).SerializeToString())
+    assert training.listening == 1
+    assert training.rate < TINY.rate
     for name, value in shipped.named_parameters():
         assert torch.equal(training.net.state_dict()[name], value.detach())
         assert torch.equal(training.average[name], value.detach())
@@ -70,12 +73,11 @@ def test_the_same_seed_takes_the_same_first_step(vault: Vault, tmp_path: Path) -
     assert losses[0] == losses[1]
 
 
-def test_a_perfect_picture_costs_nothing_and_flicker_costs_something() -> None:
-    truth = torch.rand(1, 1, 32, 32)
-    assert float(frame_loss(truth, truth, TINY)) == pytest.approx(0, abs=1e-6)
-    assert float(frame_loss(truth + 0.1, truth, TINY)) > 0.05
-    assert float(steadiness(truth, truth, truth, truth)) == 0
-    assert float(steadiness(truth + 0.1, truth, truth, truth)) > 0.01
+def test_the_trail_of_truths_is_averaged_as_the_frames_were() -> None:
+    truths = torch.tensor([0.2, 0.6]).view(2, 1, 1, 1, 1).expand(2, 1, 1, 8, 8)
+    first = followed(None, truths[0], (torch.zeros(0), torch.ones(1, 16, 2, 2), torch.zeros(0)))
+    again = followed(first, truths[1], (torch.zeros(0), torch.full((1, 16, 2, 2), 4.0), torch.zeros(0)))
+    assert float(again.mean()) == pytest.approx(0.2 + 0.4 / 4)
 
 
 def test_the_best_limit_clips_a_lone_outlier_and_keeps_a_flat_range() -> None:
