@@ -25,7 +25,8 @@ from engines.gpu import sent
 VISIBLE = {"ultrasound": 0.3, "fluoroscopy": 0.14}  # of full scale, for a radius of one pixel
 PLAINLY = (2.0, 5.0)  # times that
 FAINTEST, STRONGEST = 0.012, 0.3  # of full scale
-SMALLEST, LARGEST = {"ultrasound": 2.5, "fluoroscopy": 1.8}, 22.0  # radius in pixels
+# Radii in pixels. Larger ones keep their contrast by themselves in ultrasound; there small dark ones fill with grain.
+SMALLEST, LARGEST = {"ultrasound": 2.5, "fluoroscopy": 1.8}, {"ultrasound": 9.0, "fluoroscopy": 22.0}
 FASTEST = 0.7  # pixels a frame
 WIRES = {"ultrasound": 0.3, "fluoroscopy": 0.5}  # of the clips have one
 WIRE_SPEED, WIRE_HALF, WIRE_DEPTH = (1.5, 14.0), (0.6, 2.0), (0.1, 0.35)  # pixels a frame, pixels, of full scale
@@ -59,7 +60,7 @@ class _Drawing:
 
     def discs(self, task: str) -> Tensor:
         """One or two in each clip, alike in size: beside a large one a small one would not count."""
-        radius = np.exp(self.rng.uniform(math.log(SMALLEST[task]), math.log(LARGEST), self.count))
+        radius = np.exp(self.rng.uniform(math.log(SMALLEST[task]), math.log(LARGEST[task]), self.count))
         second = self.rng.random(self.count) < 0.5
         return self._disc(task, radius) + self._disc(task, radius) * self.given(second)
 

@@ -6,10 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from engines.nets import BLOCK
 from engines.recipes import Recipe
 
 EDGES, COARSE, STEADY, SWING = 0.4, 0.5, 0.3, 5.0
 ALIKE, LEAST = 0.02, 1e-6  # for a tenth of the error; of full scale, squared: half a level of 255
+
+GONE, STILL = 1.5, 0.3  # of a frame's noise: the truth has changed by more, or by less
+FEW = 100.0  # pixels
+BLURRED = 1.15  # a detector's blur lets the pixels of a block spread less than those of a picture do
+LEAST_NOISE, MOST_NOISE = 1 / 1024, 0.1  # of full scale
 
 
 def near(picture: Tensor, truth: Tensor, soft: float = 0.01) -> Tensor:
@@ -51,6 +57,40 @@ def frame_loss(picture: Tensor, truth: Tensor, recipe: Recipe) -> Tensor:
 def steadiness(picture: Tensor, before: Tensor, truth: Tensor, truth_before: Tensor) -> Tensor:
     """Change from frame to frame that the truth does not have: flicker, boiling grain, ghosts that fade."""
     return STEADY * ((picture - before) - (truth - truth_before)).abs().mean()
+
+
+def gate_loss(moved: Tensor, stale: Tensor, noise: Tensor, missed: float) -> Tensor:
+    """Whether a net saw what has moved, as a classifier is asked. `stale`: how far the truth of its mean is off by now.
+
+    Each side is a mean of its own, as if half of all pixels moved: a wire covers few. Without it a gate that begins
+    nearly closed stays so: averages pay at once, what passes is shown by corrections alone, and leaves a ghost.
+    """
+    moved = moved.float().clamp(1e-3, 1 - 1e-3)
+    off = stale.abs() / noise
+    gone, still = (off > GONE).float(), (off < STILL).float()
+    unseen = -(moved.log() * gone).sum() / (gone.sum() + FEW)
+    alarmed = -((1 - moved).log() * still).sum() / (still.sum() + FEW)
+    return missed * unseen + alarmed
+
+
+@torch.no_grad()
+def noise_of(shown: Tensor, recipe: Recipe) -> Tensor:
+    """Of one frame, of full scale; where a dose decides it, as it is around each block."""
+    if recipe.grain:
+        return shown.new_tensor(recipe.grain)
+    return BLURRED * noise_around(functional.pixel_unshuffle(shown, BLOCK))
+
+
+def noise_around(x: Tensor) -> Tensor:
+    """How far the pixels of a block spread, the least of it nearby, where there is a picture at all.
+
+    Means are over five blocks and the least is taken over seven: some of those lie clear of an edge.
+    """
+    spread = (x - x.mean(1, keepdim=True)).square().mean(1, keepdim=True).sqrt()
+    there = (5000 * spread).clamp(max=1)
+    part = functional.avg_pool2d(there, 5, 1, 2)
+    usual = functional.avg_pool2d(spread * there, 5, 1, 2) / part.clamp_min(0.05) + (1 - 5 * part).clamp_min(0)
+    return (-functional.max_pool2d(-usual, 7, 1, 3)).clamp(LEAST_NOISE, MOST_NOISE)
 
 
 def swing(picture: Tensor, truth: Tensor) -> Tensor:

@@ -25,10 +25,10 @@ from torch.nn import functional
 
 from engines import export, nets
 from engines.bank import fingerprint, open_bank
+from engines.clip_loss import clip_loss, upscale_loss, with_detail_of
 from engines.curve import draw_curve
 from engines.gpu import Recorded, sent
-from engines.implants import Ghosts, answer_loss, ghosts, with_implants
-from engines.losses import alike, edges, frame_loss, steadiness, swing
+from engines.implants import Ghosts, with_implants
 from engines.nets import Clarity, Upscale
 from engines.recipes import RECIPES, SCENES, Recipe
 from engines.shapes import drawn
@@ -40,6 +40,7 @@ LISTENS = (0.15, 0.45)  # of the whole time: when the answer to discs begins to 
 LEARN = 0.05  # of the whole time: the rate climbs, then falls as a cosine
 GPU_BATCH = 16  # times the recipe's batch
 PLAIN_SHAPES = 2000
+GENTLE = 0.4  # of the rate, for a net that was trained before
 KEEP = 0.999  # of the running mean, at most, in each step
 
 
@@ -49,6 +50,7 @@ class Progressed:
 
     step: int = 0
     seconds: float = 0.0
+    mature: bool = False  # it began with weights that were trained before
     curve: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)  # seconds, loss, PSNR in dB
 
 
@@ -87,6 +89,7 @@ class Training:
         """The weights of a float file, instead of random ones."""
         self.net.load_state_dict(export.parameters(export.read(model)), strict=False)
         self._average_from_net()
+        self.at.mature = True
 
     def begin_as(self, net: Clarity | Upscale) -> None:
         self.net.load_state_dict(net.state_dict())
@@ -138,12 +141,14 @@ class Training:
         """The weight of the answer to discs. It comes in when the net has learnt to calm grain: passing everything on
         as it came answers perfectly, and a young net would stay there.
         """
+        if self.at.mature:
+            return 1.0
         part = self.at.seconds / self.budget
         return min(1.0, max(0.0, (part - LISTENS[0]) / (LISTENS[1] - LISTENS[0])))
 
     @property
     def rate(self) -> float:
-        return self.recipe.rate
+        return self.recipe.rate * (GENTLE if self.at.mature else 1)
 
     @torch.no_grad()
     def _follow(self) -> None:
@@ -223,45 +228,6 @@ class Training:
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate
         self.at = Progressed(**state["at"])
-
-
-def clip_loss(
-    net: Clarity, recipe: Recipe, clips: tuple[Tensor, Tensor], ahead: int, listening: Tensor | float
-) -> tuple[Tensor, Tensor]:
-    """Over a batch of clips, shown and true [n, frames, h, w], and what `ghosts` finds in all of them: frames before
-    `ahead` only bring the state up.
-
-    The second half of the batch is the first with discs in it; `listening` is the weight of the answer to them.
-    """
-    shown, true = clips
-    state, frames = None, shown.unbind(1)
-    with torch.no_grad():
-        for frame in frames[:ahead]:
-            state = net(frame[:, None], state)[1]
-    total, passed, before = shown.new_zeros(()), shown.new_zeros(2), None
-    for number in range(ahead, ahead + recipe.clip):
-        picture, state = net(frames[number][:, None], state)
-        truth = true[:, number, None]
-        total = total + frame_loss(picture, truth, recipe)
-        total = total + listening * recipe.kept * answer_loss(picture, truth, recipe.forgiven)
-        if before is not None:
-            total = total + steadiness(picture, before, truth, true[:, number - 1, None])
-            passed = passed + ghosts(picture, truth, true[:, number - 1, None])
-        before = picture
-    return total / recipe.clip, passed
-
-
-def upscale_loss(net: Upscale, given: Tensor, wanted: Tensor) -> Tensor:
-    """From half the sides back to the whole picture."""
-    picture = net(functional.avg_pool2d(given, 2))
-    return alike(picture, wanted) + 0.4 * edges(picture, wanted) + swing(picture, wanted)
-
-
-def with_detail_of(true: Tensor, shown: Tensor) -> Tensor:
-    """A grainy picture whose pixels differ within each 2x2 as the clean ones do. Grain that is made sharp again can
-    look like a structure that the small picture did not show.
-    """
-    return true + functional.interpolate(functional.avg_pool2d(shown - true, 2), scale_factor=2, mode="nearest")
 
 
 def _psnr_of(net: Clarity | Upscale, shown: Tensor, true: Tensor) -> float:
