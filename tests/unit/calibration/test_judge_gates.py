@@ -52,7 +52,8 @@ SPOILT_GATES: list[tuple[str, str, Spoil]] = [
     ),
     ("none_invented", "ultrasound", put("invented", Found(1000, 51, 50, 0, 1.0, 10.0))),
     ("none_invented", "ultrasound", put("invented", Found(0, 0, 0, 0, float("nan"), float("nan")))),
-    ("detectability_kept", "ultrasound", detection(lead_over_input=-0.01)),
+    ("detectability_kept", "ultrasound", detection(lead_over_input=-0.01, lead_stderr=0.001)),
+    ("detectability_kept", "ultrasound", detection(lead_over_input=-0.9, lead_stderr=2.0)),
     ("detectability_kept", "ultrasound", put("detections", [])),
     ("int8_psnr", "ultrasound", measure("psnr_db", float_twin=31.21)),
     ("int8_psnr", "ultrasound", measure("psnr_db", float_twin=None)),
@@ -77,6 +78,7 @@ SPOILT_TARGETS: list[tuple[str, str, Spoil]] = [
     ("psnr_over_best_peer", "superres", measure("psnr_db", engine=27.9)),
     ("psnr_over_best_peer", "ultrasound", measure("psnr_db", peers={})),
     ("gcnr_over_best_peer", "ultrasound", measure("gcnr", engine=0.84)),
+    ("detectability_over_input", "ultrasound", detection(lead_over_input=-0.01)),
     ("detectability_over_peers", "ultrasound", measure("cho", engine=1.6)),
     ("tenth_of_peer_time", "ultrasound", took(PEER, 49.0)),
     ("speckle_snr_doubled", "ultrasound", measure("speckle_snr", engine=5.9)),
@@ -148,7 +150,7 @@ def test_a_quick_run_refuses_only_what_it_is_sure_of() -> None:
         judged.recovered = [Recovered("moving", "1 mm, -2.5", 12, 0.86, 0.03, 0.97)]
         judged.invented = Found(60, 4, 2, 0, 33.0, 41.0)
         judged.detections = [
-            msgspec.structs.replace(row, lead_over_input=-0.1, lead_stderr=0.2) for row in judged.detections
+            msgspec.structs.replace(row, lead_over_input=-0.4, lead_stderr=0.3) for row in judged.detections
         ]
         gates.decide(judged)
         assert judged.gates["lesions_kept"] is met
@@ -166,6 +168,16 @@ def test_a_quick_run_refuses_what_is_plainly_wrong() -> None:
     gates.decide(judged)
     missed = [name for name, met in judged.gates.items() if not met]
     assert missed == ["lesions_kept", "none_invented", "detectability_kept"]
+
+
+def test_an_engine_that_changes_nothing_is_not_refused_for_the_chance_of_a_full_run() -> None:
+    judged = faultless()
+    judged.detections = [
+        msgspec.structs.replace(row, lead_over_input=-0.05, lead_stderr=0.07) for row in judged.detections
+    ]
+    gates.decide(judged)
+    assert judged.gates["detectability_kept"]
+    assert "detectability_over_input" in judged.targets_missed
 
 
 def test_one_size_surely_below_the_input_under_one_condition_is_enough() -> None:
