@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -203,6 +204,7 @@ class Conversion:
         tuned, home = tuning.averaged(), HOME / self.recipe.name
         self.told["after_tuning_psnr_db"] = psnr_db(tuned, self.calibration.clips)
         self.told |= {"steps": tuning.at.step, "minutes": round(tuning.at.seconds / 60, 2)}
+        self.told["recipe"] = dataclasses.asdict(self.recipe)
         self.told["frames"] = self.calibration.hashes
         tuned = tuned.cpu()
         model = export.int8_model(tuned, self.recipe).SerializeToString()

@@ -22,8 +22,8 @@ class Recipe:
     soft: float = 0.1  # of full scale: smaller errors count as their square
     likeness: float = 2.5  # the weight of errors, beside that of edges
     ghost: float = 0.35  # what a ghost as strong as what has passed adds to the loss
-    kept: float = 0.5  # what a disc that is lost altogether adds to the loss
-    forgiven: float = 0.05  # of a disc, lost or added, costs nothing: grain could not be calmed otherwise
+    kept: float = 1.0  # what a disc that is lost altogether adds to the loss
+    forgiven: float = 0.02  # of a disc, lost or added, costs nothing: grain could not be calmed otherwise
     gate: float = 0.02  # what movement that is seen where none is adds to the loss
     missed: float = 2.0  # times that: movement that is not seen
     grain: float = 0.085  # of full scale: what one frame has beside the truth; 0: measured in each frame
@@ -43,7 +43,7 @@ class Recipe:
 # X-rays come in few quanta: averages are long, and grain is strong enough to let a little of a lesion go with it.
 _LOW_DOSE: dict[str, Any] = {
     "memory": 16.0, "grain": 0.0, "doubt": -2.4, "warm": 16,
-    "soft": 0.01, "likeness": 1.0, "ghost": 1.0, "gate": 0.03, "missed": 3.0, "kept": 0.15,
+    "soft": 0.01, "likeness": 1.0, "ghost": 2.0, "gate": 0.03, "missed": 3.0, "kept": 0.15, "forgiven": 0.05,
 }  # fmt: skip
 _SIZES: dict[Size, dict[str, Any]] = {
     "large": {"channels": 64, "middle": 4, "hidden": 16, "minutes": 32},

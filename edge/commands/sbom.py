@@ -1,12 +1,13 @@
 """`limpid sbom`: what this installation is made of, as CycloneDX 1.6: packages, engines, libraries of the system.
 
 It is made from what is installed, not from what was asked for: the closure of this package's requirements as they lie
-here, each engine that the catalogue takes, with its SHA-256, and the Debian packages whose libraries are
+here, each engine with its SHA-256 and, where the catalogue refuses it, why, and the Debian packages whose libraries are
 loaded when the appliance's own libraries are.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
@@ -15,7 +16,7 @@ import re
 import shutil
 import subprocess
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -23,9 +24,9 @@ from typing import Any
 
 from edge import __version__, durable
 from edge import config as configs
-from edge.catalog import Engine, open_catalog
+from edge.catalog import Engine, open_catalog, read_engine
 from edge.config import Config
-from edge.errors import ConfigError
+from edge.errors import ConfigError, EngineRefused
 
 ROOT = "limpid-edge"
 FORMAT, VERSION = "CycloneDX", "1.6"
@@ -70,7 +71,7 @@ def now() -> datetime:
 def bill(config: Config, when: datetime) -> dict[str, Any]:
     packages, needs = closure(ROOT)
     root = packages.pop(ROOT)
-    engines = [_engine(engine) for engine in _engines(config)]
+    engines = [_engine(engine, why) for engine, why in _engines(config)]
     libraries = list(system_libraries())
     components = [*packages.values(), *engines, *libraries]
     ours = [*needs.get(ROOT, []), *(one["bom-ref"] for one in (*engines, *libraries))]
@@ -168,13 +169,20 @@ def _field(package: Distribution, name: str) -> str:
 # ------------------------------------------------ engines
 
 
-def _engines(config: Config) -> Iterable[Engine]:
+def _engines(config: Config) -> list[tuple[Engine, str]]:
+    """Also those that are refused: their files are here. With the reason, which is empty for the others."""
     catalog = open_catalog(config.engines.folders, config.engines.keys)
-    return sorted(catalog.engines.values(), key=lambda one: one.manifest.name)
+    found = {name: (engine, "") for name, engine in catalog.engines.items()}
+    for home, why in catalog.refused.items():
+        with contextlib.suppress(EngineRefused):  # not even its manifest can be read: there is nothing to name
+            engine = read_engine(Path(home))
+            found.setdefault(engine.manifest.name, (engine, why))
+    return [found[name] for name in sorted(found)]
 
 
-def _engine(engine: Engine) -> Component:
+def _engine(engine: Engine, why_refused: str) -> Component:
     manifest = engine.manifest
+    refused = [{"name": "limpid:refused", "value": why_refused}] if why_refused else []
     return {
         "bom-ref": f"engine:{manifest.name}@{manifest.version}", "type": "machine-learning-model",
         "name": manifest.name, "version": manifest.version, "description": manifest.task,
@@ -184,7 +192,7 @@ def _engine(engine: Engine) -> Component:
             "modelParameters": {"task": manifest.task, "architectureFamily": manifest.family},
             "considerations": {"technicalLimitations": [manifest.limits]},
         },
-        "properties": [{"name": "limpid:precision", "value": manifest.precision}],
+        "properties": [{"name": "limpid:precision", "value": manifest.precision}, *refused],
     }  # fmt: skip
 
 

@@ -153,6 +153,9 @@ def test_every_judged_engine_of_the_live_path_has_a_profile_of_its_very_model(na
     assert profile is not None
     assert profile.clouds[0].frames >= 200
     catalog = Catalog([shipped_folder()])
+    if name not in catalog.engines:  # refused: nobody will ask
+        assert Profiles(catalog).of(engine.manifest.sha256) is None
+        return
     assert Profiles(catalog).of(engine.manifest.sha256) == profile
     assert Profiles(catalog).of(engine.manifest.fp32_sha256) == profile, "the float twin was judged beside it"
 

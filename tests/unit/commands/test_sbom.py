@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from edge.catalog import Catalog
 from edge.commands import sbom
 from edge.config import Config
 
@@ -61,6 +62,10 @@ def test_every_engine_is_in_it_with_the_sum_of_its_file(bill: dict[str, Any]):
         content = (ENGINES / name / "model.onnx").read_bytes()
         assert one["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(content).hexdigest()}]
         assert one["licenses"]
+    refused = {Path(home).name for home in Catalog([ENGINES]).refused}
+    assert {
+        name for name, one in told.items() if any(p["name"] == "limpid:refused" for p in one["properties"])
+    } == refused
 
 
 def test_what_it_needs_is_in_it_with_version_and_licence(bill: dict[str, Any]):
