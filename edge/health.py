@@ -136,7 +136,8 @@ class Events:
             return
         # A closed terminal or a full disk must not cost the daemon its pictures.
         with contextlib.suppress(OSError, ValueError):
-            print(json.dumps(event), file=self._out, flush=True)
+            self._out.write(json.dumps(event) + "\n")  # in one piece: other processes write to the same pipe
+            self._out.flush()
 
     def close(self, timeout_s: float = 0.5) -> None:
         with contextlib.suppress(queue.Full):
