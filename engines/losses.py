@@ -77,7 +77,7 @@ def gate_loss(moved: Tensor, stale: Tensor, noise: Tensor, missed: float) -> Ten
 def noise_of(shown: Tensor, recipe: Recipe) -> Tensor:
     """Of one frame, of full scale; where a dose decides it, as it is around each block."""
     if recipe.grain:
-        return shown.new_tensor(recipe.grain)
+        return shown.new_full((), recipe.grain)  # drawn where it is: a recorded step may copy nothing there
     return BLURRED * noise_around(functional.pixel_unshuffle(shown, BLOCK))
 
 
