@@ -62,7 +62,9 @@ def test_a_daemon_that_is_to_use_a_gpu_does_not_start_on_the_cpu_instead(tmp_pat
     config = tmp_path / "limpid.toml"
     config.write_text(config_text(tmp_path, '[engines]\nbackend = "tensorrt_int8"\n'))
     said = complaint("live", "--config", config)
-    assert re.search("needs pycuda|(pycuda|tensorrt) cannot be loaded|no NVIDIA GPU is here|is not installed|TensorRT", said), said
+    assert re.search(
+        "needs pycuda|(pycuda|tensorrt) cannot be loaded|no NVIDIA GPU is here|is not installed|TensorRT", said
+    ), said
 
 
 def test_the_status_says_which_backend_runs_and_why(daemon: Daemon) -> None:
