@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from edge.frame import Pixels
 
@@ -23,3 +23,10 @@ class Treatment(Protocol):
         The picture belongs to the caller: a treatment never writes into what it was given.
         """
         ...
+
+
+@runtime_checkable
+class Rememberer(Treatment, Protocol):
+    """One that can take a picture of the past in more cheaply than by computing a result."""
+
+    def remember(self, pixels: Pixels) -> None: ...

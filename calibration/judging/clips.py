@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.judging.contestants import Contestant, Role
-from calibration.treatment import Treatment
+from calibration.treatment import Rememberer, Treatment
 from edge.frame import Pixels
 from edge.phantom import Exposure, FluoroscopyPhantom, FluoroscopyScene, Phantom, UltrasoundPhantom, UltrasoundScene
 
@@ -88,10 +88,6 @@ class Field:
     enlarges: bool = False  # super-resolution: contestants are given halved pictures
     _open: dict[tuple[str, int], Treatment] = field(default_factory=dict[tuple[str, int], Treatment])
 
-    def only_input(self) -> Field:
-        """The unprocessed picture alone."""
-        return Field([who for who in self.contestants if who.role == "input"], self.enlarges)
-
     def without(self, *roles: Role) -> Field:
         """The same, less some; what is open stays open in both."""
         return Field([who for who in self.contestants if who.role not in roles], self.enlarges, self._open)
@@ -112,10 +108,11 @@ class Field:
     def treated(self, contestant: Contestant, clip: Clip, given: list[Pixels]) -> list[Floats]:
         treatment = self.treatment(contestant, clip.bits)
         treatment.forget()
+        take_in = treatment.remember if isinstance(treatment, Rememberer) else treatment
         results: list[Floats] = []
         for position, picture in enumerate(given):
             if position in clip.measured:
                 results.append(levels(treatment(picture), clip.bits))
             elif contestant.remembers and position < clip.measured[-1]:
-                treatment(picture)
+                take_in(picture)
         return results

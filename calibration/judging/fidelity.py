@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.judging.clips import Clip, Field, Floats, Scene, film
-from calibration.judging.contestants import INPUT, Kind
+from calibration.judging.contestants import INPUT, Kind, given
 from calibration.judging.lesions import HALF, Condition, Pair, Placed, background, crop, pairs, sizes_mm
 from calibration.judging.observer import QUARTER, SIDE, SURE, watcher
 from calibration.judging.plan import HELD_OUT, Plan
@@ -118,13 +118,14 @@ def search(contestants: Field, kind: Kind, plan: Plan) -> dict[str, Invented]:
     """Contestant -> structures found in lesion-free frames that the truth does not hold."""
     found: dict[str, Invented] = defaultdict(Invented)
     blank = _searches(kind, plan)
+    unprocessed = Field([given(kind)], contestants.enlarges)
     each = max(1, plan.free_frames // len(BACKGROUNDS))
     for ground in BACKGROUNDS:
-        searches = _with_thresholds(blank, contestants, kind, ground, plan.calibration_frames)
+        searches = _with_thresholds(blank, unprocessed, kind, ground, plan.calibration_frames)
         for clip in _free(kind, ground, 0, each, plan.warm_up):
-            given = dict(_results(contestants.only_input(), clip))[INPUT]
+            itself = dict(_results(unprocessed, clip))[INPUT]
             treated = dict(_results(contestants.without("input", "peer", "float"), clip))
-            for at, (before, truth) in enumerate(zip(given, clip.truths, strict=True)):
+            for at, (before, truth) in enumerate(zip(itself, clip.truths, strict=True)):
                 for key, results in treated.items():
                     found[key] += invented(results[at], before, truth, searches, clip.mask)
     return dict(found)
@@ -173,18 +174,18 @@ def _training(films: list[Pair], size: int) -> tuple[Floats, Floats, Floats]:
 
 
 def _with_thresholds(
-    searches: list[Search], contestants: Field, kind: Kind, ground: str, frames: int
+    searches: list[Search], unprocessed: Field, kind: Kind, ground: str, frames: int
 ) -> tuple[Search, ...]:
     """What the input's own noise exceeds in one frame of twenty, told from other seeds than those searched later."""
-    given: list[Floats] = []
+    shown: list[Floats] = []
     truths: list[Floats] = []
     mask = None
     for clip in _free(kind, ground, 50_000, frames, 0):
-        given += next(_results(contestants.only_input(), clip))[1]
+        shown += next(_results(unprocessed, clip))[1]
         truths += clip.truths
         mask = clip.mask
     assert mask is not None
-    return calibrated(searches, given, truths, mask)
+    return calibrated(searches, shown, truths, mask)
 
 
 def _free(kind: Kind, ground: str, offset: int, frames: int, warm_up: int) -> Iterator[Clip]:

@@ -265,6 +265,23 @@ def test_peers_without_memory_are_spared_the_warm_up() -> None:
         assert len(given) == calls
 
 
+def test_a_peer_that_can_take_the_past_in_computes_the_measured_moments_alone() -> None:
+    """What it shows then is the same: see the peers' own tests."""
+    seen: list[str] = []
+
+    class Cheap(Trailing):
+        def remember(self, pixels: Pixels) -> None:
+            seen.append("taken in")
+
+        def __call__(self, pixels: Pixels) -> Pixels:
+            seen.append("computed")
+            return pixels
+
+    clip = Clip([np.zeros((8, 8), np.uint8)] * 5, [], np.ones((8, 8), bool), (3, 4), 8, (1.0, 1.0), (0, 0))
+    list(Field([Contestant("c", "peer", lambda _bits: Cheap(0))]).show(clip))
+    assert seen == ["taken in"] * 3 + ["computed"] * 2
+
+
 def test_every_peer_takes_part_in_a_full_run_and_the_best_in_a_quick_one() -> None:
     assert [who.name for who in of_peers("ultrasound")] == list(PEERS["ultrasound"])
     assert len(of_peers("fluoroscopy", 2)) == 2
