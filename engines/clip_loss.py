@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from engines.implants import answer_loss, ghosts
-from engines.losses import alike, edges, frame_loss, gate_loss, noise_of, steadiness, swing
+from engines.losses import alike, brightness, edges, frame_loss, gate_loss, noise_of, steadiness, swing
 from engines.nets import BLOCK, Clarity, State, Upscale
 from engines.recipes import Recipe
 
@@ -32,6 +32,7 @@ def clip_loss(
         picture, state = net(frames[number][:, None], state)
         truth = true[:, number, None]
         total = total + frame_loss(picture, truth, recipe)
+        total = total + recipe.bright * brightness(picture, frames[number][:, None])
         total = total + listening * recipe.kept * answer_loss(picture, truth, recipe.forgiven)
         if past is not None and trail is not None:
             stale = trail - functional.pixel_unshuffle(truth, BLOCK)
@@ -57,10 +58,10 @@ def followed(trail: Tensor | None, truth: Tensor, state: State) -> Tensor:
     return blocks if trail is None else trail + (blocks - trail) / state[1]
 
 
-def upscale_loss(net: Upscale, given: Tensor, wanted: Tensor) -> Tensor:
+def upscale_loss(net: Upscale, recipe: Recipe, given: Tensor, wanted: Tensor) -> Tensor:
     """From half the sides back to the whole picture."""
     picture = net(functional.avg_pool2d(given, 2))
-    return alike(picture, wanted) + 0.4 * edges(picture, wanted) + swing(picture, wanted)
+    return recipe.alike * alike(picture, wanted) + 0.4 * edges(picture, wanted) + swing(picture, wanted)
 
 
 def with_detail_of(true: Tensor, shown: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 A denoiser that minimises its error shrinks what it is unsure of. On a logarithmic grey map a lesion adds the same to
 what is shown and to what is true, grain and all. So each clip is seen twice, with and without discs, and the difference
-of the two results should be the discs, whole. They are two to five times as strong as can just be seen for their size:
-to ask the same of fainter ones is to ask that grain be left as it is.
+of the two results should be the discs, whole. They are two to five times as strong as can just be seen for their size
+in the grain of their own clip: to ask the same of fainter ones is to ask that grain be left as it is.
 
 A wire sweeps across some clips, several pixels a frame. Where it was a moment ago there must be no answer at all: that
 would be its ghost.
@@ -21,8 +21,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from engines.gpu import sent
+from engines.losses import noise_of
+from engines.nets import BLOCK
+from engines.recipes import Recipe
 
-VISIBLE = {"ultrasound": 0.3, "fluoroscopy": 0.14}  # of full scale, for a radius of one pixel
+VISIBLE = 3.5  # of one frame's noise, for a radius of one pixel
 PLAINLY = (2.0, 5.0)  # times that
 FAINTEST, STRONGEST = 0.012, 0.3  # of full scale
 # Radii in pixels. Larger ones keep their contrast by themselves in ultrasound; there small dark ones fill with grain.
@@ -35,12 +38,20 @@ GHOST_MEMORY = 0.98  # of the running mean, from step to step
 GHOST_LEAST = 0.01  # of what has passed; weaker ghosts are pushed against less
 
 
-def with_implants(shown: Tensor, true: Tensor, task: str, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def with_implants(shown: Tensor, true: Tensor, recipe: Recipe, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """The same clips [n, frames, h, w] with something in each, where there is a picture at all."""
     draw = _Drawing(shown.shape, shown.device, rng)
-    wired = draw.given(rng.random(len(shown)) < WIRES[task])
-    added = torch.where(wired, draw.wires(), draw.discs(task)) * (true > 0.01)
+    wired = draw.given(rng.random(len(shown)) < WIRES[recipe.task])
+    noise = _usual_noise(shown[:, :1], recipe)
+    added = torch.where(wired, draw.wires(), draw.discs(recipe.task, noise)) * (true > 0.01)
     return (shown + added).clamp(0, 1), (true + added).clamp(0, 1)
+
+
+def _usual_noise(frames: Tensor, recipe: Recipe) -> Tensor:
+    """Of each clip: the median over a frame's blocks, some of which may lie beyond the picture."""
+    count, _, height, width = frames.shape
+    noise = noise_of(frames, recipe).expand(count, 1, height // BLOCK, width // BLOCK)
+    return noise.flatten(1).contiguous().median(1).values  # a median of one number, spread, can be none
 
 
 class _Drawing:
@@ -58,17 +69,18 @@ class _Drawing:
         """One value a clip, to be spread over [n, frames, h, w]."""
         return sent(values, self.device)[:, None, None, None]
 
-    def discs(self, task: str) -> Tensor:
+    def discs(self, task: str, noise: Tensor) -> Tensor:
         """One or two in each clip, alike in size: beside a large one a small one would not count."""
         radius = np.exp(self.rng.uniform(math.log(SMALLEST[task]), math.log(LARGEST[task]), self.count))
         second = self.rng.random(self.count) < 0.5
-        return self._disc(task, radius) + self._disc(task, radius) * self.given(second)
+        return self._disc(radius, noise) + self._disc(radius, noise) * self.given(second)
 
-    def _disc(self, task: str, radius: NDArray[np.float64]) -> Tensor:
+    def _disc(self, radius: NDArray[np.float64], noise: Tensor) -> Tensor:
         """Half of them move."""
         rng, count = self.rng, self.count
-        change = np.clip(VISIBLE[task] / radius * rng.uniform(*PLAINLY, count), FAINTEST, STRONGEST)
-        change *= rng.choice((-1.0, 1.0), count)
+        times = self.given(VISIBLE / radius * rng.uniform(*PLAINLY, count))
+        change = (times * noise[:, None, None, None]).clamp(FAINTEST, STRONGEST)
+        change = change * self.given(rng.choice((-1.0, 1.0), count))
         speed = rng.uniform(-FASTEST, FASTEST, (2, count)) * rng.choice((0.0, 1.0), count)
         at = rng.uniform(0, ((self.height,), (self.width,)), (2, count))
         down, across = (
@@ -76,7 +88,7 @@ class _Drawing:
             for line, first, step in zip((self.row[:, None], self.column), at, speed, strict=True)
         )
         away = self.given(radius) - torch.hypot(down, across)
-        return self.given(change) * (0.5 + away / self.given(np.maximum(1.0, 0.25 * radius))).clamp(0, 1)
+        return change * (0.5 + away / self.given(np.maximum(1.0, 0.25 * radius))).clamp(0, 1)
 
     def wires(self) -> Tensor:
         """Straight dark lines that sweep across their own direction, and come in again on the other side."""

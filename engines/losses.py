@@ -10,7 +10,8 @@ from engines.nets import BLOCK
 from engines.recipes import Recipe
 
 EDGES, COARSE, STEADY, SWING = 0.4, 0.5, 0.3, 5.0
-ALIKE, LEAST = 0.02, 1e-6  # for a tenth of the error; of full scale, squared: half a level of 255
+LEAST = 1e-6  # of full scale, squared: a quarter of a level of 255
+UNNOTICED = 0.5 / 255  # of full scale: a crop's mean may change by so much
 
 GONE, STILL = 1.5, 0.3  # of a frame's noise: the truth has changed by more, or by less
 FEW = 100.0  # pixels
@@ -32,7 +33,14 @@ def alike(picture: Tensor, truth: Tensor) -> Tensor:
     counts as much as one full of detail.
     """
     errors = (picture - truth).square().mean((1, 2, 3))
-    return ALIKE * torch.log10(errors + LEAST).mean()
+    return torch.log10(errors + LEAST).mean()
+
+
+def brightness(picture: Tensor, shown: Tensor) -> Tensor:
+    """A crop as a whole stays as bright as it was shown. Noise, haze and a grey map's bend make phantoms brighter than
+    their truths; a net that learns so much as a mean makes clean pictures darker than they are.
+    """
+    return functional.relu((picture - shown).mean((1, 2, 3)).abs() - UNNOTICED).mean()
 
 
 def edges(picture: Tensor, truth: Tensor) -> Tensor:
@@ -51,7 +59,8 @@ def coarse(picture: Tensor, truth: Tensor, soft: float) -> Tensor:
 
 def frame_loss(picture: Tensor, truth: Tensor, recipe: Recipe) -> Tensor:
     likeness = near(picture, truth, recipe.soft) + COARSE * coarse(picture, truth, recipe.soft)
-    return recipe.likeness * likeness + EDGES * edges(picture, truth)
+    loss = recipe.likeness * likeness + EDGES * edges(picture, truth)
+    return loss + recipe.alike * alike(picture, truth) if recipe.alike else loss
 
 
 def steadiness(picture: Tensor, before: Tensor, truth: Tensor, truth_before: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ class Recipe:
     smooth: tuple[float, float] = (1.2, 3.0)  # widths in pixels of the filters that tell grain, to begin with
     soft: float = 0.1  # of full scale: smaller errors count as their square
     likeness: float = 2.5  # the weight of errors, beside that of edges
+    alike: float = 0.0  # the weight of each picture's own error in dB, so that clean pictures count as grainy ones do
+    bright: float = 0.3  # what a crop that became darker or brighter, by all of its range, adds to the loss
     ghost: float = 0.35  # what a ghost as strong as what has passed adds to the loss
     kept: float = 1.0  # what a disc that is lost altogether adds to the loss
     forgiven: float = 0.02  # of a disc, lost or added, costs nothing: grain could not be calmed otherwise
@@ -43,7 +45,7 @@ class Recipe:
 # X-rays come in few quanta: averages are long, and grain is strong enough to let a little of a lesion go with it.
 _LOW_DOSE: dict[str, Any] = {
     "memory": 16.0, "grain": 0.0, "doubt": -2.4, "warm": 16,
-    "soft": 0.01, "likeness": 1.0, "ghost": 2.0, "gate": 0.03, "missed": 3.0, "kept": 0.15, "forgiven": 0.05,
+    "soft": 0.01, "likeness": 1.0, "alike": 0.02, "bright": 0.0, "ghost": 3.0, "gate": 0.03, "missed": 3.0, "kept": 0.15, "forgiven": 0.05,
 }  # fmt: skip
 _SIZES: dict[Size, dict[str, Any]] = {
     "large": {"channels": 64, "middle": 4, "hidden": 16, "minutes": 32},
@@ -60,6 +62,17 @@ RECIPES = {
             Recipe(f"fluoroscopy-clarity-{size}", "fluoroscopy", size, **net, **_LOW_DOSE)
             for size, net in _SIZES.items()
         ),
-        Recipe("superres-2x", "superres", "large", channels=48, middle=3, hidden=0, batch=16, crop=64, minutes=9),
+        Recipe(
+            "superres-2x",
+            "superres",
+            "large",
+            channels=48,
+            middle=3,
+            hidden=0,
+            alike=0.02,
+            batch=16,
+            crop=64,
+            minutes=9,
+        ),
     )
 }

@@ -127,7 +127,7 @@ class Training:
 
     def _loss(self, shown: Tensor, true: Tensor, ahead: int) -> Tensor:
         if isinstance(self.net, Upscale):
-            return upscale_loss(self.net, shown, true)
+            return upscale_loss(self.net, self.recipe, shown, true)
         loss, passed = clip_loss(self.net, self.recipe, (shown, true), ahead, self._listens)
         return loss + self._listens * self.recipe.ghost * self._ghosts.loss(passed)
 
@@ -164,7 +164,7 @@ class Training:
         if isinstance(self.net, Upscale):
             return self._stills(count, rng)
         shown, true = self._crops(count // 2, rng)
-        more = with_implants(shown, true, self.recipe.task, rng)
+        more = with_implants(shown, true, self.recipe, rng)
         return torch.cat((shown, more[0])), torch.cat((true, more[1]))
 
     def _stills(self, count: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

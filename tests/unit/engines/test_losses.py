@@ -9,7 +9,17 @@ pytest.importorskip("torch", reason="PyTorch is not installed: nothing can be tr
 import torch
 from torch.nn import functional
 
-from engines.losses import MOST_NOISE, frame_loss, gate_loss, noise_around, noise_of, steadiness
+from engines.losses import (
+    MOST_NOISE,
+    UNNOTICED,
+    alike,
+    brightness,
+    frame_loss,
+    gate_loss,
+    noise_around,
+    noise_of,
+    steadiness,
+)
 from engines.nets import BLOCK
 from engines.recipes import RECIPES
 
@@ -23,6 +33,20 @@ def test_a_perfect_picture_costs_nothing_and_flicker_costs_something() -> None:
     assert float(frame_loss(truth + 0.1, truth, PLAIN)) > 0.05
     assert float(steadiness(truth, truth, truth, truth)) == 0
     assert float(steadiness(truth + 0.1, truth, truth, truth)) > 0.01
+
+
+def test_a_crop_that_is_darker_as_a_whole_costs_that_and_calmed_grain_costs_nothing() -> None:
+    shown = 0.5 + 0.05 * torch.randn(2, 1, 64, 64, generator=torch.Generator().manual_seed(5))
+    calm = shown.mean((1, 2, 3), keepdim=True).expand_as(shown)
+    assert float(brightness(calm, shown)) == pytest.approx(0, abs=1e-6)
+    assert float(brightness(calm - 0.02, shown)) == pytest.approx(0.02 - UNNOTICED, abs=1e-5)
+    assert float(brightness(calm + 0.02, shown)) == pytest.approx(0.02 - UNNOTICED, abs=1e-5)
+
+
+def test_an_error_halved_counts_as_much_in_a_clean_picture_as_in_a_grainy_one() -> None:
+    truth = torch.full((1, 1, 16, 16), 0.5)
+    gains = [float(alike(truth + error, truth) - alike(truth + error / 2, truth)) for error in (0.2, 0.02)]
+    assert gains[0] == pytest.approx(gains[1], rel=0.02)
 
 
 def wired(depth: float) -> torch.Tensor:
