@@ -11,7 +11,7 @@ from engines.recipes import Recipe
 
 EDGES, COARSE, STEADY, SWING = 0.4, 0.5, 0.3, 5.0
 LEAST = 1e-6  # of full scale, squared: a quarter of a level of 255
-UNNOTICED = 0.5 / 255  # of full scale: a crop's mean may change by so much
+UNNOTICED = 1.5 / 255  # of full scale: a crop's mean may change by so much
 
 GONE, STILL = 1.5, 0.3  # of a frame's noise: the truth has changed by more, or by less
 FEW = 100.0  # pixels

@@ -45,7 +45,8 @@ class Recipe:
 # X-rays come in few quanta: averages are long, and grain is strong enough to let a little of a lesion go with it.
 _LOW_DOSE: dict[str, Any] = {
     "memory": 16.0, "grain": 0.0, "doubt": -2.4, "warm": 16,
-    "soft": 0.01, "likeness": 1.0, "alike": 0.02, "bright": 0.0, "ghost": 3.0, "gate": 0.03, "missed": 3.0, "kept": 0.15, "forgiven": 0.05,
+    "soft": 0.01, "likeness": 1.0, "alike": 0.02, "bright": 0.0,
+    "ghost": 3.0, "gate": 0.03, "missed": 3.0, "kept": 0.15, "forgiven": 0.05,
 }  # fmt: skip
 _SIZES: dict[Size, dict[str, Any]] = {
     "large": {"channels": 64, "middle": 4, "hidden": 16, "minutes": 32},

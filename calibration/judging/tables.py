@@ -113,9 +113,10 @@ def times(judged: Judged) -> Table:
 
 def invented(judged: Judged) -> str:
     found = judged.invented
+    shown = "small frames as they are, pixel by pixel," if judged.kind == "superres" else "unprocessed frames"
     return (
         f"In {found.frames} frames without lesions {found.engine} structures stood out that the truth does not hold; "
-        f"in the unprocessed frames {found.input}. Without a cause in the input: {found.unsupported}."
+        f"in the {shown} {found.input}. Without a cause in the input: {found.unsupported}."
     )
 
 
