@@ -50,7 +50,9 @@ SPOILT_GATES: list[tuple[str, str, Spoil]] = [
         "ultrasound",
         put("recovered", [PLAIN, Recovered("still", "1 mm, +2", 80, 1.11, 0.001, 0.97, False)]),
     ),
-    ("none_invented", "ultrasound", put("invented", Found(1000, 51, 50, 0, 1.0, 10.0))),
+    ("none_invented", "ultrasound", put("invented", Found(1000, 56, 50, 0, 6.0, 10.0))),
+    ("none_invented", "ultrasound", put("invented", Found(1000, 1, 0, 0, 1.0, 1.0))),
+    ("none_invented", "ultrasound", put("invented", Found(1000, 1020, 1000, 0, 20.0, 5.0))),
     ("none_invented", "ultrasound", put("invented", Found(0, 0, 0, 0, float("nan"), float("nan")))),
     ("detectability_kept", "ultrasound", detection(lead_over_input=-0.01, lead_stderr=0.001)),
     ("detectability_kept", "ultrasound", detection(lead_over_input=-0.9, lead_stderr=2.0)),
@@ -172,10 +174,12 @@ def test_a_quick_run_refuses_what_is_plainly_wrong() -> None:
 
 def test_an_engine_that_changes_nothing_is_not_refused_for_the_chance_of_a_full_run() -> None:
     judged = faultless()
+    judged.invented = Found(1000, 54, 50, 0, 4.0, 10.2)
     judged.detections = [
         msgspec.structs.replace(row, lead_over_input=-0.05, lead_stderr=0.07) for row in judged.detections
     ]
     gates.decide(judged)
+    assert judged.gates["none_invented"]
     assert judged.gates["detectability_kept"]
     assert "detectability_over_input" in judged.targets_missed
 
