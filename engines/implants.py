@@ -30,6 +30,7 @@ PLAINLY = (2.0, 5.0)  # times that
 FAINTEST, STRONGEST = 0.012, 0.3  # of full scale
 # Radii in pixels. Larger ones keep their contrast by themselves in ultrasound; there small dark ones fill with grain.
 SMALLEST, LARGEST = {"ultrasound": 2.5, "fluoroscopy": 1.8}, {"ultrasound": 9.0, "fluoroscopy": 22.0}
+SMALL_AREA = 64  # pixels: two discs of three across, and less than any wire that crosses a crop
 FASTEST = 0.7  # pixels a frame
 WIRES = {"ultrasound": 0.3, "fluoroscopy": 0.5}  # of the clips have one
 WIRE_SPEED, WIRE_HALF, WIRE_DEPTH = (1.5, 14.0), (0.6, 2.0), (0.1, 0.35)  # pixels a frame, pixels, of full scale
@@ -146,7 +147,9 @@ def answer_loss(pictures: Tensor, truths: Tensor, forgiven: float) -> Tensor:
     answer = pictures[half:] - pictures[:half]
     whole = wanted.square().sum((1, 2, 3))
     part = (answer * wanted).sum((1, 2, 3)) / whole.clamp_min(1e-6)
-    # Of discs alone: wires of a pixel's width are the business of the picture's own loss.
-    still = functional.avg_pool2d(wanted, 5, 1, 2).abs().amax((1, 2, 3)) > 0.85 * wanted.abs().amax((1, 2, 3))
-    there = (whole > 16 * FAINTEST**2) & still
+    # Of discs alone: wires are the business of the picture's own loss. Discs are broad, or small in all directions.
+    peak = wanted.abs().amax((1, 2, 3))
+    broad = functional.avg_pool2d(wanted, 5, 1, 2).abs().amax((1, 2, 3)) > 0.85 * peak
+    small = (wanted.abs() > 0.5 * peak[:, None, None, None]).sum((1, 2, 3)) < SMALL_AREA
+    there = (whole > 16 * FAINTEST**2) & (broad | small)
     return (functional.relu((part - 1).abs() - forgiven) * there).sum() / there.sum().clamp_min(1)

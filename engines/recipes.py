@@ -22,7 +22,7 @@ class Recipe:
     soft: float = 0.1  # of full scale: smaller errors count as their square
     likeness: float = 2.5  # the weight of errors, beside that of edges
     alike: float = 0.0  # the weight of each picture's own error in dB, so that clean pictures count as grainy ones do
-    bright: float = 0.3  # what a crop that became darker or brighter, by all of its range, adds to the loss
+    bright: float = 0.05  # what a crop that became darker or brighter, by all of its range, adds to the loss
     ghost: float = 0.35  # what a ghost as strong as what has passed adds to the loss
     kept: float = 1.0  # what a disc that is lost altogether adds to the loss
     forgiven: float = 0.02  # of a disc, lost or added, costs nothing: grain could not be calmed otherwise
@@ -46,7 +46,7 @@ class Recipe:
 _LOW_DOSE: dict[str, Any] = {
     "memory": 16.0, "grain": 0.0, "doubt": -2.4, "warm": 16,
     "soft": 0.01, "likeness": 1.0, "alike": 0.02, "bright": 0.0,
-    "ghost": 3.0, "gate": 0.03, "missed": 3.0, "kept": 0.15, "forgiven": 0.05,
+    "ghost": 3.0, "gate": 0.03, "missed": 3.0, "kept": 0.5, "forgiven": 0.03,
 }  # fmt: skip
 _SIZES: dict[Size, dict[str, Any]] = {
     "large": {"channels": 64, "middle": 4, "hidden": 16, "minutes": 32},

@@ -77,6 +77,22 @@ def test_a_disc_that_comes_through_costs_nothing_and_one_that_is_lost_costs_its_
     assert float(twice) == pytest.approx(1.0, rel=1e-4)
 
 
+@pytest.mark.parametrize("radius", [1.8, 2.5, 6.0, 20.0])
+def test_a_disc_of_any_size_counts(radius: float) -> None:
+    true = torch.full((1, 1, 96, 96), 0.5)
+    side = torch.arange(96.0)
+    away = radius - torch.hypot(side[:, None] - 50, side - 40)
+    truths = torch.cat((true, true + 0.1 * (0.5 + away).clamp(0, 1)))
+    assert float(implants.answer_loss(torch.cat((true, true)), truths, 0.0)) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_a_wire_is_not_asked_for_whole() -> None:
+    true = torch.full((1, 1, 96, 96), 0.5)
+    wired = true.clone()
+    wired[..., 40:42] -= 0.2
+    assert float(implants.answer_loss(torch.cat((true, true)), torch.cat((true, wired)), 0.0)) == 0
+
+
 def test_grain_that_is_calmed_within_a_disc_costs_nothing() -> None:
     _, true = clip()
     more = implants.with_implants(true, true, ULTRASOUND, np.random.default_rng(1))[1]
