@@ -48,6 +48,8 @@ _LOW_DOSE: dict[str, Any] = {
     "soft": 0.01, "likeness": 1.0, "alike": 0.02, "bright": 0.0,
     "ghost": 3.0, "gate": 0.03, "missed": 3.0, "kept": 0.5, "forgiven": 0.03,
 }  # fmt: skip
+# One picture at a time: many of them, and small.
+_STILLS: dict[str, Any] = {"alike": 0.02, "batch": 16, "crop": 64}
 _SIZES: dict[Size, dict[str, Any]] = {
     "large": {"channels": 64, "middle": 4, "hidden": 16, "minutes": 32},
     "medium": {"channels": 48, "middle": 3, "hidden": 16, "minutes": 18},
@@ -63,17 +65,6 @@ RECIPES = {
             Recipe(f"fluoroscopy-clarity-{size}", "fluoroscopy", size, **net, **_LOW_DOSE)
             for size, net in _SIZES.items()
         ),
-        Recipe(
-            "superres-2x",
-            "superres",
-            "large",
-            channels=48,
-            middle=3,
-            hidden=0,
-            alike=0.02,
-            batch=16,
-            crop=64,
-            minutes=9,
-        ),
+        Recipe("superres-2x", "superres", "large", channels=48, middle=3, hidden=0, minutes=9, **_STILLS),
     )
 }

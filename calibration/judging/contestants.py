@@ -80,27 +80,17 @@ class Unprocessed:
 
 
 class MerelyEnlarged:
-    """What a display does with a small picture: nearest neighbours would show squares, so between them it blends."""
+    """A small picture at twice its sides, by an interpolation of OpenCV's and nothing else."""
 
     name = INPUT
+
+    def __init__(self, interpolation: int) -> None:
+        self._interpolation = interpolation
 
     def forget(self) -> None: ...
 
     def __call__(self, pixels: Pixels) -> Pixels:
-        return cast("Pixels", cv2.resize(pixels, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR))
-
-
-class PixelByPixel:
-    """A small picture itself: four of a pixel's own level for each. What blends between pixels also calms grain, and
-    beside that the grain which was given looks like something new.
-    """
-
-    name = INPUT
-
-    def forget(self) -> None: ...
-
-    def __call__(self, pixels: Pixels) -> Pixels:
-        return cast("Pixels", cv2.resize(pixels, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST))
+        return cast("Pixels", cv2.resize(pixels, None, fx=2, fy=2, interpolation=self._interpolation))
 
 
 @dataclass(frozen=True)
@@ -130,13 +120,19 @@ def of_engine(engine: Engine, backend: OpenVinoCpu) -> list[Contestant]:
 
 
 def unprocessed(kind: Kind) -> Contestant:
-    blank = MerelyEnlarged() if kind == "superres" else Unprocessed()
-    return Contestant(INPUT, "input", lambda _bits: blank, remembers=False)
+    """What a display shows without us: of a small picture nearest neighbours would show squares, so it blends."""
+    return _untouched(kind, cv2.INTER_LINEAR)
 
 
 def given(kind: Kind) -> Contestant:
-    """All that the picture holds, and nothing done to it: what is not there was invented."""
-    blank = PixelByPixel() if kind == "superres" else Unprocessed()
+    """All that a picture holds: what is not there was invented. Of a small one its own pixels, four for each: what
+    blends also calms grain, and beside that the grain which was given looks like something new.
+    """
+    return _untouched(kind, cv2.INTER_NEAREST)
+
+
+def _untouched(kind: Kind, interpolation: int) -> Contestant:
+    blank = MerelyEnlarged(interpolation) if kind == "superres" else Unprocessed()
     return Contestant(INPUT, "input", lambda _bits: blank, remembers=False)
 
 
