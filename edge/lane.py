@@ -57,6 +57,7 @@ class Lane:
         self._region: Region | None = None
         self._key: OpenKey | None = None
         self._sessions: dict[str, Session] = {}
+        self._took_ns: int | None = None  # what the engine took for the picture that is going out
         self._late: _Running | None = None
         self._probing: _Running | None = None
         self._retired: list[Session] = []  # replaced while still computing
@@ -130,6 +131,9 @@ class Lane:
     def learn(self, shown: Shown, after_ns: int) -> None:
         """Once the picture is out: what it took, for the next plan."""
         self.rhythm.beat(shown.frame.captured_ns)
+        if self._took_ns is not None:
+            self.governor.learn(Outcome.ON_TIME, self._took_ns, self._clock.now())
+            self._took_ns = None
         self.governor.learn_after(after_ns)
 
     def _fits(self, frame: Frame) -> bool:
@@ -185,7 +189,7 @@ class Lane:
         regions.put_back(frame.pixels[region.box.slices], result, region, canvas[region.box.slices])
         canvas.setflags(write=False)
         ended_ns = self._clock.now()
-        self.governor.learn(Outcome.ON_TIME, done_ns - started_ns, ended_ns)
+        self._took_ns = done_ns - started_ns
         engine_ns = min(session.took_ns, ended_ns - started_ns)
         times = Timings(
             taken_ns - frame.received_ns, started_ns - taken_ns, engine_ns, ended_ns - started_ns - engine_ns

@@ -72,7 +72,8 @@ def main() -> None:
             request.set_tensor(f"{name}_in", pair[0])
             request.set_tensor(f"{name}_out", pair[1])
             pair.reverse()
-        request.infer()
+        request.start_async()  # `infer` copies every result once more: 0.2 ms
+        request.wait()
         engine_ns = int(request.latency * 1e6)  # the runtime's own figure, as in the daemon
         outbound.send_multipart([b"bare", header.bytes, struct.pack("<Q", engine_ns), enhanced.data])
 

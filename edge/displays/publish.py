@@ -43,10 +43,12 @@ class Publisher:
         self._door = Door(self._socket, options.bind, PICTURES, "[sockets] pictures", guard)
 
     def show(self, shown: Shown, flags: Flag, now_ns: int) -> None:
-        self._hear_subscriptions()
+        if not self._wanted:
+            self._hear_subscriptions()
         for topic, name in self._wanted_of(shown.frame.stream):
             more, pictures = _pictures(topic, shown)
             self._send([name, wire.encode_shown(shown, flags | more if more else flags, now_ns), *pictures])
+        self._hear_subscriptions()  # whoever joins others waits for the next picture, so that theirs does not wait
 
     def notice(self, last: Shown, flags: Flag, now_ns: int) -> None:
         self._hear_subscriptions()

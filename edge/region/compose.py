@@ -47,10 +47,10 @@ def channel_spread(pixels: Pixels) -> tuple[Grey, Grey]:
 
 
 def put_back(original: Pixels, enhanced: Pixels, region: Region, out: Pixels) -> None:
-    """Write the box's picture to `out`: enhanced where it may be altered, the original bit for bit elsewhere.
+    """Alter `out`, a copy of the original: enhanced where it may be altered, bit for bit as it is elsewhere.
 
-    `original` and `out` are the region's box of a frame, `enhanced` is grey and of the box's size. `out` must
-    not overlap the two others; what it held before does not matter.
+    `original` and `out` are the region's box of a frame and of its copy, `enhanced` is grey and of the box's size.
+    `out` must not overlap the two others.
     """
     if enhanced.shape != region.mask.shape or enhanced.dtype != original.dtype:
         wanted = f"{region.mask.shape} {original.dtype}"
@@ -60,7 +60,6 @@ def put_back(original: Pixels, enhanced: Pixels, region: Region, out: Pixels) ->
     elif region.covers_all:
         np.copyto(out, enhanced)
     else:
-        np.copyto(out, original)
         _copy_masked(enhanced, region.mask, out)
 
 

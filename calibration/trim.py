@@ -1,0 +1,67 @@
+"""Trim a trained recurrent engine, without training. `python -m calibration.trim NAME --wary 0.3 --calm 0.2`.
+
+Two trades that a net has found for itself can be moved a little afterwards, each by one number that is the same for all
+pixels and is added before a sigmoid:
+
+- `--wary`: how readily a pixel is taken for moved. More leaves a weaker ghost and more grain.
+- `--calm`: how much grain is taken away. More calms speckle further and costs faint lesions some of their contrast.
+
+The same numbers go into the INT8 file and its float twin and are written down in `calibration.json`; then the engine
+has to be judged again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import onnx
+from onnx import numpy_helper
+
+from calibration.manifest import manifest_text
+from calibration.quantize import load_float
+from engines.recipes import RECIPES, Recipe
+from engines.train import HOME
+
+WARY, CALM = ("moved.bias",), ("calm_fine.bias", "calm_coarse.bias")
+
+
+def raised(model: bytes, by: dict[str, float]) -> bytes:
+    """The same file with these biases raised."""
+    graph = onnx.load_model_from_string(model)
+    for bias in graph.graph.initializer:
+        if bias.name in by:
+            more = numpy_helper.to_array(bias) + by[bias.name]
+            bias.CopyFrom(numpy_helper.from_array(more.astype("float32"), bias.name))
+    return graph.SerializeToString()
+
+
+def trim(recipe: Recipe, wary: float, calm: float) -> None:
+    home = HOME / recipe.name
+    by = dict.fromkeys(WARY, wary) | dict.fromkeys(CALM, calm)
+    model, twin = (raised((home / name).read_bytes(), by) for name in ("model.onnx", "fp32.onnx"))
+    told = json.loads((home / "calibration.json").read_text())
+    before = told.get("trimmed", {})
+    told["trimmed"] = {
+        name: round(before.get(name, 0.0) + more, 4) for name, more in (("wary", wary), ("calm", calm))
+    }
+    (home / "model.onnx").write_bytes(model)
+    (home / "fp32.onnx").write_bytes(twin)
+    (home / "calibration.json").write_text(json.dumps(told, indent=1) + "\n")
+    (home / "manifest.toml").write_text(manifest_text(recipe, load_float(recipe, twin), model, twin))
+    print(f"{recipe.name}: trimmed by {told['trimmed']} in all; judge it again")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("name", choices=sorted(name for name, recipe in RECIPES.items() if recipe.task != "superres"))
+    parser.add_argument("--wary", type=float, default=0.0, help="readier to take a pixel for moved; 0.3 is much")
+    parser.add_argument("--calm", type=float, default=0.0, help="takes more grain away; 0.3 is much")
+    options = parser.parse_args()
+    if options.wary == options.calm == 0:
+        parser.error("by how much? --wary, --calm or both")
+    trim(RECIPES[options.name], options.wary, options.calm)
+
+
+if __name__ == "__main__":
+    main()
