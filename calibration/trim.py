@@ -42,9 +42,7 @@ def trim(recipe: Recipe, wary: float, calm: float) -> None:
     model, twin = (raised((home / name).read_bytes(), by) for name in ("model.onnx", "fp32.onnx"))
     told = json.loads((home / "calibration.json").read_text())
     before = told.get("trimmed", {})
-    told["trimmed"] = {
-        name: round(before.get(name, 0.0) + more, 4) for name, more in (("wary", wary), ("calm", calm))
-    }
+    told["trimmed"] = {name: round(before.get(name, 0.0) + more, 4) for name, more in (("wary", wary), ("calm", calm))}
     (home / "model.onnx").write_bytes(model)
     (home / "fp32.onnx").write_bytes(twin)
     (home / "calibration.json").write_text(json.dumps(told, indent=1) + "\n")

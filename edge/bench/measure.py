@@ -38,7 +38,8 @@ class Seen:
     engine: dict[str, str] = field(default_factory=dict)
 
 
-STAGES = ("queued", "prepared", "engine", "composed")
+IN_THE_DAEMON = ("queued", "prepared", "engine", "composed")  # as it says itself
+STAGES = ("way_in", *IN_THE_DAEMON, "way_out", "own")  # own: received to published, less the engine
 
 
 class Eye(Protocol):
@@ -72,8 +73,12 @@ class DaemonEye:
         seen.enhanced_ns.append(latency)
         seen.engine_ns.append(report.timings.engine)
         seen.overhead_ns.append(latency - report.timings.engine)
-        for name in STAGES:
+        for name in IN_THE_DAEMON:
             seen.stages_ns[name].append(getattr(report.timings, name))
+        # One host, one clock: the ways through the sockets can be told from what the daemon does.
+        seen.stages_ns["way_in"].append(report.received_ns - report.stamped_ns)
+        seen.stages_ns["way_out"].append(now - report.published_ns)
+        seen.stages_ns["own"].append(report.published_ns - report.received_ns - report.timings.engine)
         engine = report.engine
         seen.engine = {
             "name": engine.name, "sha256": engine.sha256, "backend": engine.backend, "precision": engine.precision

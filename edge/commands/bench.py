@@ -59,13 +59,21 @@ def _print(report: dict[str, Any]) -> None:
     table.add_column("")
     for point in POINTS:
         table.add_column(point, justify="right")
+    stages = report["stages_ms"]
     rows = {
-        "sent -> received": "latency_ms", "engine": "engine_ms", "all but the engine": "overhead_ms",
-        "bare script": "bare_script_ms", "  its engine": "bare_engine_ms", "  all but its engine": "bare_overhead_ms",
-    }  # fmt: skip
-    for name, key in rows.items():
-        if report.get(key):
-            table.add_row(name, *(f"{report[key][point]:.2f}" for point in POINTS))
+        "sent -> received": report["latency_ms"],
+        "engine": report["engine_ms"],
+        "all but the engine": report["overhead_ms"],
+        "  way in": stages["way_in"],
+        "  the daemon itself": stages["own"],
+        "  way out": stages["way_out"],
+        "bare script": report.get("bare_script_ms"),
+        "  its engine": report.get("bare_engine_ms"),
+        "  all but its engine": report.get("bare_overhead_ms"),
+    }
+    for name, figures in rows.items():
+        if figures:
+            table.add_row(name, *(f"{figures[point]:.2f}" for point in POINTS))
     console = Console()
     console.print(table)
     frames = ", ".join(f"{name} {count}" for name, count in report["frames"].items())

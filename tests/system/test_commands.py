@@ -295,6 +295,8 @@ def test_the_bench_has_every_figure_it_promises_and_loses_no_frame(tmp_path: Pat
         assert set(report[figure]) == POINTS
         assert list(report[figure].values()) == sorted(report[figure].values())
         assert report[figure]["p50"] > 0
+    for part in ("way_in", "own", "way_out"):  # the daemon's, and the sockets' on either side of it
+        assert 0 < report["stages_ms"][part]["p50"] < report["overhead_ms"]["p50"]
     assert report["age_ms_max"] >= report["latency_ms"]["max"] > 0
     assert report["cpu_percent"] > 0
     assert report["rss_mb"] > 10
