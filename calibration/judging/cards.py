@@ -178,7 +178,7 @@ def _calibration(path: Path) -> str:
     names = {
         "float_psnr_db": "float, dB", "after_ranges_psnr_db": "INT8 with fitted ranges alone, dB",
         "after_tuning_psnr_db": "INT8 after the quantisation-aware run, dB", "steps": "steps of that run",
-        "minutes": "minutes",
+        "minutes": "minutes", "trimmed": "trimmed afterwards, without training, by",
     }  # fmt: skip
     rows = [[words, _plain(told[key])] for key, words in names.items() if key in told]
     if "frames" in told:

@@ -106,10 +106,12 @@ def test_a_card_holds_what_was_found_and_says_what_is_not_known(home: Path) -> N
     (folder / "training.json").write_text(
         '{"seeds": {"fluoroscopy": [0, 599]}, "steps": 5646, "recipe": {"rate": 0.002}}'
     )
-    (folder / "calibration.json").write_text('{"float_psnr_db": 30.5, "frames": ["ab", "cd"]}')
+    (folder / "calibration.json").write_text(
+        '{"float_psnr_db": 30.5, "frames": ["ab", "cd"], "trimmed": {"calm": 0.25}}'
+    )
     cards.write(judged_as(folder), folder)
     card = (folder / "CARD.md").read_text(encoding="utf-8")
-    for words in ("fluoroscopy 0 to 599", "5646", "rate 0.002", "2 frames", "30.5"):
+    for words in ("fluoroscopy 0 to 599", "5646", "rate 0.002", "2 frames", "30.5", "calm 0.25"):
         assert words in card
     assert "no training.json" not in card
 
