@@ -3,7 +3,7 @@
 Two trades that a net has found for itself can be moved a little afterwards, each by one number that is the same for all
 pixels and is added before a sigmoid:
 
-- `--wary`: how readily a pixel is taken for moved. More leaves a weaker ghost and more grain.
+- `--wary`: how readily a pixel is taken for moved. More leaves a weaker ghost and more grain, less averages longer.
 - `--calm`: how much grain is taken away. More calms speckle further and costs faint lesions some of their contrast.
 
 The same numbers go into the INT8 file and its float twin and are written down in `calibration.json`; then the engine
