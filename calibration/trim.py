@@ -7,7 +7,8 @@ pixels and is added before a sigmoid:
 - `--calm`: how much grain is taken away. More calms speckle further and costs faint lesions some of their contrast.
 
 The same numbers go into the INT8 file and its float twin and are written down in `calibration.json`; then the engine
-has to be judged again.
+has to be judged again, and built for a GPU: where a sigmoid is driven far, FP16 may decide a pixel otherwise, and the
+build refuses that.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def trim(recipe: Recipe, wary: float, calm: float) -> None:
     (home / "fp32.onnx").write_bytes(twin)
     (home / "calibration.json").write_text(json.dumps(told, indent=1) + "\n")
     (home / "manifest.toml").write_text(manifest_text(recipe, load_float(recipe, twin), model, twin))
-    print(f"{recipe.name}: trimmed by {told['trimmed']} in all; judge it again")
+    print(f"{recipe.name}: trimmed by {told['trimmed']} in all; judge it again, and `limpid engine build` it: FP16 moves it too")
 
 
 def main() -> None:
