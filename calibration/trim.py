@@ -48,7 +48,7 @@ def trim(recipe: Recipe, wary: float, calm: float) -> None:
     (home / "fp32.onnx").write_bytes(twin)
     (home / "calibration.json").write_text(json.dumps(told, indent=1) + "\n")
     (home / "manifest.toml").write_text(manifest_text(recipe, load_float(recipe, twin), model, twin))
-    print(f"{recipe.name}: trimmed by {told['trimmed']} in all; judge it again, and `limpid engine build` it: FP16 moves it too")
+    print(f"{recipe.name}: trimmed by {told['trimmed']} in all; judge it again, and see that FP16 keeps it (the build)")
 
 
 def main() -> None:
