@@ -54,8 +54,8 @@ def trim(recipe: Recipe, wary: float, calm: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("name", choices=sorted(name for name, recipe in RECIPES.items() if recipe.task != "superres"))
-    parser.add_argument("--wary", type=float, default=0.0, help="readier to take a pixel for moved; 0.3 is much")
-    parser.add_argument("--calm", type=float, default=0.0, help="takes more grain away; 0.3 is much")
+    parser.add_argument("--wary", type=float, default=0.0, help="readier to take a pixel for moved; tenths, either way")
+    parser.add_argument("--calm", type=float, default=0.0, help="takes more grain away; tenths, either way")
     options = parser.parse_args()
     if options.wary == options.calm == 0:
         parser.error("by how much? --wary, --calm or both")

@@ -86,6 +86,23 @@ def test_nothing_is_made_for_those_who_watch_another_stream(
     publisher.show(enhanced(), Flag.LIVE, 0)
 
 
+def test_whoever_comes_is_heard_by_showing_alone_the_first_as_well_as_those_after(
+    tmp_path: Path, publisher: Publisher
+) -> None:
+    viewers: list[Viewer] = []
+    for topic in (Topic.PICTURE, Topic.PAIR):
+        viewers.append(Viewer(f"ipc://{tmp_path}/pictures", "s", topic))
+        poll_until(lambda: publisher.show(enhanced(1), Flag.LIVE, 0) or len(publisher._wanted) == len(viewers))
+    for viewer in viewers:  # who has not read meanwhile has lost pictures, so more than one is shown
+        poll_until(lambda one=viewer: publisher.show(enhanced(2), Flag.LIVE, 0) or _saw(one, 2))
+        viewer.close()
+
+
+def _saw(viewer: Viewer, seq: int) -> bool:
+    report = viewer.next(0.01)
+    return report is not None and report.seq == seq
+
+
 def test_a_subscriber_that_has_left_is_no_longer_served(
     publisher: Publisher, watch: Callable[..., Viewer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
