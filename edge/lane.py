@@ -179,7 +179,7 @@ class Lane:
                 return self._missed(frame, Why.LATE, taken_ns)
             result = session.result()
             done_ns = self._clock.now()
-            change = fidelity.check(grey, result, frame.full_scale, self._most_change)
+            change = fidelity.check(grey, result, frame.full_scale, self._most_change, session.change)
         except EngineFault as fault:
             session.forget()
             return self._missed(frame, WHY_OF_FAULT.get(fault.reason, Why.FAULT), taken_ns)
@@ -281,8 +281,9 @@ class Lane:
         """A probe must pass what a shown picture must pass."""
         assert probing.grey is not None
         try:
-            result = probing.session.result()
-            fidelity.check(probing.grey, result, probing.session.shape.full_scale, self._most_change)
+            session = probing.session
+            result = session.result()
+            fidelity.check(probing.grey, result, session.shape.full_scale, self._most_change, session.change)
         except EngineFault:
             return Outcome.FAULT
         return Outcome.ON_TIME

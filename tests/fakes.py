@@ -71,6 +71,7 @@ class SlowSession:
         self.brighten = 4  # what this engine does to a picture
         self.past = 0  # frames seen since the last `forget`
         self.took_ns = cost_ns
+        self.change: float | None = None  # what a backend says it has measured
         self.closed = False
         self._clock = clock
         self._done_ns: int | None = None

@@ -62,6 +62,11 @@ class Session(Protocol):
         """How long the last finished computation took."""
         ...
 
+    @property
+    def change(self) -> float | None:
+        """How far the last result is from its picture in the mean, of full scale; None: not measured on the way."""
+        ...
+
     def start(self, grey: Pixels, strength: float) -> None:
         """Copy a grey picture of the session's shape in and begin to compute. Raises EngineFault."""
         ...

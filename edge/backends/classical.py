@@ -46,6 +46,7 @@ class ClassicalSession:
         self._past: np.ndarray | None = None
         self._result: Pixels | None = None
         self.took_ns = 0
+        self.change: float | None = None  # nobody measures it on the way
 
     def start(self, grey: Pixels, strength: float) -> None:
         if grey.shape != (self.shape.height, self.shape.width):

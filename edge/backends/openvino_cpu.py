@@ -2,6 +2,7 @@
 
 Conversion between the frame's integers and the contract's floats is compiled into the model, so a picture is copied
 once on its way in and not at all on its way out. Recurrent state ping-pongs between two tensors and is never copied.
+How far the result differs from the picture is measured there too, by all threads, while both are in the caches.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class OpenVinoCpu:
         sizes |= {f"{s.name}_in": list(s.resolve(padded.height, padded.width)) for s in engine.manifest.state}
         model.reshape(sizes)
         _check_shapes(engine, model, padded)
-        _add_finite_check(model)
+        _add_measure(model, measures=engine.manifest.scale == 1)
         integer = ov.Type.u8 if padded.bits == 8 else ov.Type.u16
         steps = PrePostProcessor(model)
         steps.input("frame").tensor().set_element_type(integer)
@@ -92,7 +93,8 @@ class OpenVinoSession:
         self._requests = [compiled.create_infer_request(), compiled.create_infer_request()]
         self._frame, self._enhanced = padded.blank(), padded.enlarged(manifest.scale).blank()
         self._strength = np.zeros((), np.float32)
-        self._total = np.zeros((), np.float32)  # of the result, as it was before it became integers
+        self._measured = np.zeros((), np.float32)  # of the result, as it was before it became integers
+        self._measures_change = manifest.scale == 1
         self._states = [self._state_pair(s.resolve(padded.height, padded.width)) for s in manifest.state]
         for turn, request in enumerate(self._requests):
             self._bind(request, turn, [s.name for s in manifest.state])
@@ -101,6 +103,7 @@ class OpenVinoSession:
         self._fresh = True
         self._fault: EngineFault | None = None
         self.took_ns = 0
+        self.change: float | None = None
 
     @staticmethod
     def _state_pair(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -110,7 +113,7 @@ class OpenVinoSession:
         request.set_tensor("frame", ov.Tensor(self._frame[None, None], shared_memory=True))
         request.set_tensor("full_scale", ov.Tensor(np.array(self.shape.full_scale, np.float32)))
         request.set_tensor("strength", ov.Tensor(self._strength, shared_memory=True))
-        request.set_tensor("finite_check", ov.Tensor(self._total, shared_memory=True))
+        request.set_tensor("measured", ov.Tensor(self._measured, shared_memory=True))
         request.set_tensor("enhanced", ov.Tensor(self._enhanced[None, None], shared_memory=True))
         for name, pair in zip(states, self._states, strict=True):
             request.set_tensor(f"{name}_in", ov.Tensor(pair[turn], shared_memory=True))
@@ -165,13 +168,15 @@ class OpenVinoSession:
         except RuntimeError as error:
             self._fault = EngineFault("raised", _first_line(error))
         self.took_ns = int(self._running.latency * MS)
-        self._check_finite()
+        self._take_measure()
         self._running = None
         return True
 
-    def _check_finite(self) -> None:
-        if self._fault is None and not math.isfinite(self._total.item()):
+    def _take_measure(self) -> None:
+        measured = self._measured.item()
+        if self._fault is None and not math.isfinite(measured):
             self._fault = EngineFault("not-finite", "the result holds NaN or infinity")
+        self.change = measured / self.shape.full_scale if self._measures_change else None
 
     def result(self) -> Pixels:
         if self._running is not None:
@@ -202,12 +207,18 @@ def _padded(shape: Shape, multiple: int) -> Shape:
     return Shape(-(-shape.height // multiple) * multiple, -(-shape.width // multiple) * multiple, shape.bits)
 
 
-def _add_finite_check(model: ov.Model) -> None:
-    """One more output: a sum that is finite exactly when the picture is. Integers could not tell us."""
-    enhanced = model.output("enhanced").get_node().input_value(0)
-    total = ops.reduce_sum(enhanced, np.array([0, 1, 2, 3]), keep_dims=False)
-    total.output(0).set_names({"finite_check"})
-    model.add_outputs([total.output(0)])
+def _add_measure(model: ov.Model, measures: bool) -> None:
+    """One more output: how far the picture was changed in the mean, which is finite exactly when the result is, as
+    integers could not tell us. Of an enlarged picture, which has nothing to be held against, the sum.
+    """
+    enhanced, axes = model.output("enhanced").get_node().input_value(0), np.array([0, 1, 2, 3])
+    if measures:
+        changed = ops.abs(ops.subtract(enhanced, model.input("frame").get_node().output(0)))
+        measured = ops.reduce_mean(changed, axes, keep_dims=False)
+    else:
+        measured = ops.reduce_sum(enhanced, axes, keep_dims=False)
+    measured.output(0).set_names({"measured"})
+    model.add_outputs([measured.output(0)])
 
 
 def _check_ports(engine: Engine, what: str, found: list[str], wanted: set[str]) -> None:

@@ -165,6 +165,7 @@ class TensorrtSession:
         self.id = EngineId(manifest.name, manifest.sha256, "tensorrt_int8", precision_of(manifest))
         self.shape, self.result_shape = shape, shape.enlarged(manifest.scale)
         self.took_ns = 0
+        self.change: float | None = None  # nobody measures it on the way
         self._program = program
         self._turn = 0
         self._running = False

@@ -17,6 +17,7 @@ from edge.backends.classical import Classical
 from edge.catalog import Engine, open_catalog, read_engine
 from edge.clock import SECOND
 from edge.errors import ConfigError, EngineFault, EngineRefused
+from edge.fidelity import mean_change
 from edge.frame import Pixels
 from edge.plans import PlanCache
 
@@ -251,6 +252,22 @@ def test_a_session_says_what_it_is_and_what_it_took(opened: Open) -> None:
     assert len(session.id.sha256) in (0, 64)
     assert 0 < session.took_ns < 20 * SECOND
     assert math.isfinite(session.took_ns)
+
+
+@pytest.mark.parametrize("shape", [Shape(64, 72, 8), Shape(64, 72, 16), Shape(65, 67, 8)], ids=str)
+def test_what_a_session_measures_is_what_it_changed(opened: Open, shape: Shape) -> None:
+    session = opened(shape)
+    picture = grainy(shape)
+    for strength in (1.0, 0.5, 0.0):
+        result = computed(session, picture, strength)
+        if session.id.backend != "openvino_cpu":
+            assert session.change is None
+            continue
+        assert session.change is not None
+        by_hand = mean_change(picture, result, shape.full_scale)
+        # Beyond a side that is no multiple of the engine's, the edge is repeated, and counts.
+        assert session.change == pytest.approx(by_hand, rel=1e-3 if shape.width % 4 == 0 else 0.1, abs=1e-6)
+        assert (by_hand > 0.001) == (strength > 0)
 
 
 def test_a_new_session_is_idle_and_without_a_past(opened: Open) -> None:

@@ -42,6 +42,10 @@ class MoodySession:
     def took_ns(self) -> int:
         return max(self._session.took_ns, min(self._ready_ns, time.monotonic_ns()) - self._started_ns)
 
+    @property
+    def change(self) -> float | None:
+        return self._session.change
+
     def start(self, grey: Pixels, strength: float) -> None:
         word, _, number = self._mood.read_text().partition(" ")
         self._started_ns = self._ready_ns = time.monotonic_ns()

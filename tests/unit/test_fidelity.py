@@ -46,6 +46,13 @@ def test_a_change_beyond_the_bound_is_refused() -> None:
     assert caught.value.reason == "fidelity"
 
 
+def test_what_a_backend_has_measured_is_held_to_the_same_bound() -> None:
+    assert check(levels(100), levels(100), 255, most=0.1, measured=0.09) == 0.09
+    with pytest.raises(EngineFault) as caught:
+        check(levels(100), levels(100), 255, most=0.1, measured=0.11)
+    assert caught.value.reason == "fidelity"
+
+
 @pytest.mark.parametrize(
     "after", [np.zeros((12, 21), np.uint8), np.zeros((12, 20), np.uint16), np.zeros((12, 20, 1), np.uint8)]
 )
