@@ -18,11 +18,13 @@ from onnx import TensorProto, helper, numpy_helper
 from engines.nets import (
     BLOCK,
     CENTRE,
+    LIT,
     NEWS_GAIN,
     PIXELS,
     SMALL,
     STEEP,
     TOP,
+    WAVER,
     Clarity,
     Convolution,
     Quantiser,
@@ -126,32 +128,62 @@ class _Drawing:
     def clarity(self, net: Clarity) -> None:
         level = self.level()
         x = self.op("SpaceToDepth", [level], "x", blocksize=BLOCK)
-        news, fresh = self._news(x)
-        centred = self.op("Sub", [self.op("Sub", [x, news], "past"), "centre"], "past_centred")
+        past, news = self._news(net, x)
+        fresh = self.op("Div", ["one", "older"], "fresh")
+        centred = self.op("Sub", [past, "centre"], "past_centred")
         louder = self.op("Mul", [news, self.constant("news.scale", NEWS_GAIN)], "louder")
         freshness = self.op("ReduceMean", [fresh], "fresh.mean", axes=[1], keepdims=1)
         freshness = self.op("Mul", [freshness, self.constant("half", 0.5)], "freshness")
         found = self.trunk(self.enter(centred, louder, "hidden_in", freshness))
-        mean = self._mean(net, news, fresh, found)
+        mean = self._mean(net, past, news, fresh, found)
         hidden = self.small(self.convolution(found, net.features, "features"), "memories")
         self.op("Min", [self.op("Max", [hidden, "nothing"], "hidden_floor"), self.constant("top", TOP)], "hidden_out")
         clean = self.op("Add", [mean, self._correction(net, mean, found)], "clean")
         change = self.op("DepthToSpace", [self.op("Sub", [clean, x], "difference")], "change", blocksize=BLOCK)
         self.shown(self.op("Add", [level, self.op("Mul", [change, "strength"], "applied")], "mixed"))
 
-    def _news(self, x: str) -> tuple[str, str]:
-        """What differs from the mean so far, and what a new frame counts at least. Without a past nothing differs."""
+    def _news(self, net: Clarity, x: str) -> tuple[str, str]:
+        """The mean so far, and what differs from it. Without a past nothing differs."""
         one = self.constant("one", 1)
         started = self.op("Min", ["age_in", one], "started")
+        self.op("Add", ["age_in", one], "older")
         news = self.op("Mul", [self.op("Sub", [x, "mean_in"], "step"), started], "news")
-        return news, self.op("Div", [one, self.op("Add", ["age_in", one], "older")], "fresh")
+        past = self.op("Sub", [x, news], "past")
+        return self._evened(past, news) if net.evens else (past, news)
 
-    def _mean(self, net: Clarity, news: str, fresh: str, found: str) -> str:
+    def _evened(self, past: str, news: str) -> tuple[str, str]:
+        """As `flicker` of `engines/nets.py`."""
+        there = self.op(
+            "Min", [self.op("Mul", [self._of_block(past), self.constant("lit", LIT)], "lit.past"), "one"], "there"
+        )
+        still = self._of_block("age_in")
+        trust = self.op("Mul", [there, still], "trust")
+        whole = self.op("Max", [self._of_frame(trust), self.constant("least_trust", 1e-3)], "trust.whole")
+        highest, lowest = self.constant("waver", WAVER), self.constant("waver.down", -WAVER)
+        rest, wavers = self._of_block(news), ""
+        for turn in ("first", "second"):
+            bounded = self.op("Min", [self.op("Max", [rest, lowest], f"{turn}.floor"), highest], f"{turn}.bounded")
+            trusted = self._of_frame(self.op("Mul", [bounded, trust], f"{turn}.trusted"))
+            found = self.op("Div", [trusted, whole], f"{turn}.wavers")
+            rest = self.op("Sub", [rest, found], f"{turn}.rest")
+            wavers = self.op("Add", [wavers, found], "wavers") if wavers else found
+        seen = self.op("Div", [self._of_frame(self.op("Mul", [still, trust], "still.trusted")), whole], "frames_seen")
+        shift = self.op("Mul", [wavers, there], "shift")
+        part = self.op("Div", [shift, self.op("Add", [seen, "one"], "frames_in_all")], "shift.part")
+        return self.op("Add", [past, part], "past.evened"), self.op("Sub", [news, shift], "news.evened")
+
+    def _of_block(self, x: str) -> str:
+        return self.op("ReduceMean", [x], f"{x}.of_block", axes=[1], keepdims=1)
+
+    def _of_frame(self, x: str) -> str:
+        return self.op("ReduceMean", [x], f"{x}.of_frame", axes=[2, 3], keepdims=1)
+
+    def _mean(self, net: Clarity, past: str, news: str, fresh: str, found: str) -> str:
         steep = self.op("Mul", [self.convolution(found, net.moved, "moved"), self.constant("steep", STEEP)], "surely")
         settled = self.op("Sub", ["one", fresh], "settled")
         gain = self.op("Add", [fresh, self.op("Mul", [settled, self.op("Sigmoid", [steep], "left")], "again")], "gain")
         self.op("Min", [self.op("Div", ["one", gain], "worth"), self.constant("memory", net.memory)], "age_out")
-        return self.op("Add", ["past", self.op("Mul", [news, gain], "taken")], "mean_out")
+        return self.op("Add", [past, self.op("Mul", [news, gain], "taken")], "mean_out")
 
     def _correction(self, net: Clarity, mean: str, found: str) -> str:
         """What is added to the mean: the net's own correction, less grain of both widths."""
@@ -160,8 +192,16 @@ class _Drawing:
         narrow, wide = self.convolution(whole, net.narrow, "narrow"), self.convolution(whole, net.wide, "wide")
         fine = self._removed(self.op("Sub", [centred, narrow], "fine"), found, net.calm_fine, "calm_fine")
         coarse = self._removed(self.op("Sub", [narrow, wide], "coarse"), found, net.calm_coarse, "calm_coarse")
+        removed = self.op("Add", [fine, coarse], "removed")
+        for number, (mean_along, calm) in enumerate(zip(net.along, net.calm_along, strict=True)):
+            assert isinstance(mean_along, Convolution)
+            assert isinstance(calm, Convolution)
+            along = self.convolution(whole, mean_along, f"along.{number}")
+            grain = self.op("Sub", [centred, along], f"along.{number}.grain")
+            grain = self._removed(grain, found, calm, f"calm_along.{number}")
+            removed = self.op("Add", [removed, grain], f"removed.{number}")
         residual = self.small(self.convolution(found, net.residual, "residual"), "correction")
-        return self.op("Sub", [residual, self.op("Add", [fine, coarse], "removed")], "mended")
+        return self.op("Sub", [residual, removed], "mended")
 
     def _removed(self, grain: str, found: str, calm: Convolution, name: str) -> str:
         consent = self.op("Sigmoid", [self.convolution(found, calm, name)], f"{name}.consent")

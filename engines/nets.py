@@ -18,6 +18,7 @@ a sixteenth of the pixels are what INT8 hardware runs best. Three ideas carry th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import TypeAlias
@@ -35,6 +36,10 @@ STEP = 1 / 255
 STEEP = 2.0  # a pixel has moved or it has not: small steps of the net's own must be able to say so surely
 NEWS_GAIN = 3.0  # what has changed is fainter than what is there
 SMALL = 0.1  # features are of the order of 1, corrections of a picture are not
+LENGTH, BREADTH = 3.5, 0.9  # of a mean along a direction, deviations in pixels
+SELDOM = -3.0  # how readily a young net takes it; of a sigmoid
+LIT = 50.0  # a fiftieth of full scale is picture for sure, black is none
+WAVER = 0.02  # of full scale: how far a tube's output wavers, counted twice
 TOP = 127 * STEP  # the highest value of the input quantiser; its lowest is -128 steps
 
 
@@ -125,7 +130,7 @@ class Clarity(nn.Module):
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
-        self.hidden, self.memory = recipe.hidden, recipe.memory
+        self.hidden, self.memory, self.evens = recipe.hidden, recipe.memory, recipe.evens
         self.trunk = Trunk(2 * PIXELS + recipe.hidden + 1, recipe.channels, recipe.middle)
         # Linear, and written as means rather than as what differs from them: the taps of a mean are alike. Those of a
         # high pass are small beside the one for the pixel itself, and cost 1.4 dB of low-dose fluoroscopy in INT8.
@@ -136,8 +141,13 @@ class Clarity(nn.Module):
         self.residual = _head(recipe.channels, PIXELS)
         self.moved = _head(recipe.channels, PIXELS)
         self.features = _head(recipe.channels, recipe.hidden)
+        self.along = nn.ModuleList(Mean(PIXELS, PIXELS) for _ in range(recipe.directions))
+        self.calm_along = nn.ModuleList(_head(recipe.channels, PIXELS) for _ in range(recipe.directions))
         for mean, width in zip((self.narrow, self.wide), recipe.smooth, strict=True):
-            _as_gaussian(mean, width)
+            _as_mean(mean, _gaussian(width))
+        for number, (mean, calm) in enumerate(zip(self.along, self.calm_along, strict=True)):
+            _as_mean(mean, mean_along(math.pi * number / recipe.directions))
+            nn.init.constant_(calm.bias, SELDOM)  # type: ignore[arg-type]
         # Radiation comes in few quanta and bodies lie still: there a net begins by averaging, and learns where not to.
         nn.init.constant_(self.moved.bias, recipe.doubt)  # type: ignore[arg-type]
 
@@ -148,9 +158,12 @@ class Clarity(nn.Module):
             state = x, torch.zeros_like(x), x.new_zeros(len(x), self.hidden, *x.shape[2:])
         mean, age, hidden = state
         news = x - mean
+        if self.evens:
+            shift, seen = flicker(news, mean, age)
+            news, mean = news - shift, mean + shift / (seen + 1)
         fresh = 1 / (age + 1)
-        seen = torch.cat((mean - CENTRE, NEWS_GAIN * news, hidden, 0.5 * fresh.mean(1, keepdim=True)), 1)
-        found = self.trunk(self.trunk.enter(seen))
+        given = torch.cat((mean - CENTRE, NEWS_GAIN * news, hidden, 0.5 * fresh.mean(1, keepdim=True)), 1)
+        found = self.trunk(self.trunk.enter(given))
         gain = fresh + (1 - fresh) * torch.sigmoid(STEEP * self.moved(found).float())
         mean = mean + gain * news
         result = mean + SMALL * self.residual(found).float() - self._grain(mean - CENTRE, found)
@@ -161,11 +174,31 @@ class Clarity(nn.Module):
         """What is taken away."""
         whole = self.levels(level)
         narrow, wide = self.narrow(whole).float(), self.wide(whole).float()
-        fine = (level - narrow) * torch.sigmoid(self.calm_fine(found).float())
-        return fine + (narrow - wide) * torch.sigmoid(self.calm_coarse(found).float())
+        grain = (level - narrow) * torch.sigmoid(self.calm_fine(found).float())
+        grain = grain + (narrow - wide) * torch.sigmoid(self.calm_coarse(found).float())
+        for mean, calm in zip(self.along, self.calm_along, strict=True):
+            grain = grain + (level - mean(whole).float()) * torch.sigmoid(calm(found).float())
+        return grain
 
     def kmac_per_px(self) -> float:
         return _weights(self) / PIXELS / 1000
+
+
+def flicker(news: Tensor, mean: Tensor, age: Tensor) -> tuple[Tensor, Tensor]:
+    """How much brighter a whole frame is than those before it, where there is a picture, and how many those were.
+
+    A tube's output wavers from one exposure to the next. What has lain still for longest tells best by how much; what
+    has changed by more than a tube can waver is cut off.
+    """
+    there = (LIT * mean.mean(1, keepdim=True)).clamp(max=1)
+    still = age.mean(1, keepdim=True)
+    trust = there * still
+    brighter, whole = news.mean(1, keepdim=True), trust.mean((2, 3), keepdim=True).clamp_min(1e-3)
+    wavers = news.new_zeros(())
+    for _ in range(2):
+        rest = (brighter - wavers).clamp(-WAVER, WAVER)
+        wavers = wavers + (rest * trust).mean((2, 3), keepdim=True) / whole
+    return wavers * there, (still * trust).mean((2, 3), keepdim=True) / whole
 
 
 class Upscale(nn.Module):
@@ -251,9 +284,10 @@ def _head(channels: int, outputs: int) -> Convolution:
     return head
 
 
-def _as_gaussian(layer: Mean, sigma: float) -> None:
+def _as_mean(layer: nn.Module, weights: Tensor) -> None:
+    assert isinstance(layer, Mean)
     with torch.no_grad():
-        layer.weight.copy_(_gaussian(sigma))
+        layer.weight.copy_(weights)
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
@@ -264,6 +298,20 @@ def _gaussian(sigma: float) -> Tensor:
     line /= line.sum(1, keepdim=True)
     mean = torch.einsum("ya,xb->yxab", line, line).view(PIXELS, 3, BLOCK, 3, BLOCK)
     return mean.permute(0, 2, 4, 1, 3).reshape(PIXELS, PIXELS, 3, 3)
+
+
+def mean_along(angle: float) -> Tensor:
+    """The mean along a direction, as `_gaussian` is laid out. It ends at the same distance on both sides: a mean that
+    reaches further on one of them moves what it smooths.
+    """
+    places, pixels = torch.arange(-BLOCK, 2 * BLOCK, dtype=torch.float32), torch.arange(BLOCK, dtype=torch.float32)
+    away = places[None] - pixels[:, None]
+    down, right = away[:, None, :, None], away[None, :, None, :]
+    along, across = right * math.cos(angle) + down * math.sin(angle), down * math.cos(angle) - right * math.sin(angle)
+    mean = torch.exp(-0.5 * ((along / LENGTH) ** 2 + (across / BREADTH) ** 2))
+    mean = mean * (down.abs() <= BLOCK) * (right.abs() <= BLOCK)
+    mean = mean / mean.sum((2, 3), keepdim=True)
+    return mean.view(PIXELS, 3, BLOCK, 3, BLOCK).permute(0, 2, 4, 1, 3).reshape(PIXELS, PIXELS, 3, 3)
 
 
 def _weights(net: nn.Module) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from engines import export, nets
 from engines.recipes import RECIPES, Recipe
 
 CLARITY = Recipe("ultrasound-clarity-small", "ultrasound", "small", channels=16, middle=1, hidden=8)
+EVENED = dataclasses.replace(CLARITY, name="fluoroscopy-clarity-small", task="fluoroscopy", directions=3, evens=True)
 UPSCALE = Recipe("superres-2x", "superres", "large", channels=16, middle=1, hidden=0)
 
 
@@ -50,13 +53,14 @@ def run(opened, picture: np.ndarray) -> np.ndarray:
     return opened.result().copy()
 
 
+@pytest.mark.parametrize("recipe", [CLARITY, EVENED], ids=["plain", "evened, with directions"])
 @pytest.mark.parametrize("int8", [False, True])
-def test_a_recurrent_engine_computes_what_the_net_does(tmp_path: Path, int8: bool) -> None:
-    net = lively(CLARITY, int8)
-    opened = session(tmp_path, CLARITY, net, int8, Shape(64, 96, 8))
+def test_a_recurrent_engine_computes_what_the_net_does(tmp_path: Path, int8: bool, recipe: Recipe) -> None:
+    net = lively(recipe, int8)
+    opened = session(tmp_path, recipe, net, int8, Shape(64, 96, 8))
     state, rng = None, np.random.default_rng(1)
-    for _ in range(5):
-        picture = rng.integers(0, 256, (64, 96), dtype=np.uint8)
+    for wavers in (0, 4, 9, -3, 40):
+        picture = (rng.integers(0, 200, (64, 96)) + 20 + wavers).astype(np.uint8)
         with torch.no_grad():
             wanted, state = net(torch.from_numpy(picture).float()[None, None] / 255, state)
         found = run(opened, picture).astype(int)
@@ -127,9 +131,68 @@ def test_the_nets_keep_to_their_budget(name: str) -> None:
     assert nets.build(recipe).kmac_per_px() <= most
 
 
-def test_parameters_come_back_from_the_float_file() -> None:
-    net = lively(CLARITY, False)
-    found = export.parameters(export.read(export.float_model(net, CLARITY).SerializeToString()))
+@pytest.mark.parametrize("angle", [0.0, math.pi / 4, math.pi / 3, math.pi / 2])
+def test_a_mean_along_a_direction_moves_nothing_and_calms_most_across_it(angle: float) -> None:
+    def smoothed(picture: torch.Tensor) -> torch.Tensor:
+        blocks = torch.nn.functional.pixel_unshuffle(picture[None, None], nets.BLOCK)
+        mean = torch.nn.functional.conv2d(blocks, nets.mean_along(angle), padding=1)
+        return torch.nn.functional.pixel_shuffle(mean, nets.BLOCK)[0, 0, 8:-8, 8:-8]
+
+    down, right = torch.meshgrid(torch.arange(48.0), torch.arange(48.0), indexing="ij")
+    for slope in (down, right):
+        assert torch.allclose(smoothed(slope), slope[8:-8, 8:-8], atol=1e-3)
+    across = -right * math.sin(angle) + down * math.cos(angle)
+    along = right * math.cos(angle) + down * math.sin(angle)
+    stripes_along, stripes_across = (smoothed(torch.sin(0.8 * way)).std() for way in (across, along))
+    assert stripes_along > 3 * stripes_across
+
+
+class TestFlicker:
+    def clip(self, brighter: list[float]) -> list[torch.Tensor]:
+        """A still scene with a black rim, a little noise, and a tube that wavers."""
+        rng = torch.Generator().manual_seed(5)
+        scene = 0.3 + 0.4 * torch.rand(1, 1, 64, 64, generator=rng)
+        frames: list[torch.Tensor] = []
+        for more in brighter:
+            frame = scene + more + 0.01 * torch.randn(scene.shape, generator=rng)
+            frame[..., :16, :] = 0
+            frames.append(frame)
+        return frames
+
+    def means(self, recipe: Recipe, frames: list[torch.Tensor]) -> list[float]:
+        """How bright the carried mean is after each frame, below the rim, where every pixel counts as moved: no average
+        hides the flicker.
+        """
+        net, state, found = nets.build(recipe).eval(), None, []
+        torch.nn.init.constant_(net.moved.bias, 0.4)  # type: ignore[union-attr,arg-type]
+        for frame in frames:
+            with torch.no_grad():
+                state = net(frame, state)[1]  # type: ignore[call-arg,misc]
+            found.append(float(torch.nn.functional.pixel_shuffle(state[0], nets.BLOCK)[..., 20:, :].mean()))
+        return found
+
+    def test_a_tube_that_wavers_is_evened(self) -> None:
+        frames = self.clip([0.01 * (-1) ** n for n in range(30)])
+        plain, evened = self.means(CLARITY, frames), self.means(EVENED, frames)
+        assert np.std(np.diff(evened[20:])) < 0.6 * np.std(np.diff(plain[20:]))
+
+    def test_a_rim_stays_black(self) -> None:
+        net, state = nets.build(EVENED).eval(), None
+        for frame in self.clip([0.01 * (-1) ** n for n in range(10)]):
+            with torch.no_grad():
+                state = net(frame, state)[1]  # type: ignore[call-arg,misc]
+        assert float(torch.nn.functional.pixel_shuffle(state[0], nets.BLOCK)[..., :16, :].abs().max()) < 1e-6
+
+    def test_an_exposure_that_has_changed_is_followed(self) -> None:
+        frames = self.clip([0.0] * 12 + [0.2] * 40)
+        evened = self.means(EVENED, frames)
+        assert evened[-1] - evened[11] == pytest.approx(0.2, abs=0.01)
+
+
+@pytest.mark.parametrize("recipe", [CLARITY, EVENED], ids=["plain", "evened, with directions"])
+def test_parameters_come_back_from_the_float_file(recipe: Recipe) -> None:
+    net = lively(recipe, False)
+    found = export.parameters(export.read(export.float_model(net, recipe).SerializeToString()))
     assert set(found) == {name for name, _ in net.named_parameters()}
     for name, value in net.named_parameters():
         assert torch.equal(found[name], value.detach())
