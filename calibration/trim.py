@@ -24,23 +24,30 @@ from calibration.quantize import load_float
 from engines.recipes import RECIPES, Recipe
 from engines.train import HOME
 
-WARY, CALM = ("moved.bias",), ("calm_fine.bias", "calm_coarse.bias")
 
-
-def raised(model: bytes, by: dict[str, float]) -> bytes:
-    """The same file with these biases raised."""
+def raised(model: bytes, wary: float, calm: float) -> bytes:
+    """The same file with these two kinds of biases raised."""
     graph = onnx.load_model_from_string(model)
     for bias in graph.graph.initializer:
-        if bias.name in by:
-            more = numpy_helper.to_array(bias) + by[bias.name]
+        by = wary if is_wary(bias.name) else calm if is_calm(bias.name) else 0.0
+        if by:
+            more = numpy_helper.to_array(bias) + by
             bias.CopyFrom(numpy_helper.from_array(more.astype("float32"), bias.name))
     return graph.SerializeToString()
 
 
+def is_wary(name: str) -> bool:
+    return name == "moved.bias"
+
+
+def is_calm(name: str) -> bool:
+    """Of fine grain, of coarse grain, and along each direction."""
+    return name.startswith("calm_") and name.endswith(".bias")
+
+
 def trim(recipe: Recipe, wary: float, calm: float) -> None:
     home = HOME / recipe.name
-    by = dict.fromkeys(WARY, wary) | dict.fromkeys(CALM, calm)
-    model, twin = (raised((home / name).read_bytes(), by) for name in ("model.onnx", "fp32.onnx"))
+    model, twin = (raised((home / name).read_bytes(), wary, calm) for name in ("model.onnx", "fp32.onnx"))
     told = json.loads((home / "calibration.json").read_text())
     before = told.get("trimmed", {})
     told["trimmed"] = {name: round(before.get(name, 0.0) + more, 4) for name, more in (("wary", wary), ("calm", calm))}
