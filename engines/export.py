@@ -128,8 +128,10 @@ class _Drawing:
     def clarity(self, net: Clarity) -> None:
         level = self.level()
         x = self.op("SpaceToDepth", [level], "x", blocksize=BLOCK)
-        past, news = self._news(net, x)
-        fresh = self.op("Div", ["one", "older"], "fresh")
+        news, fresh = self._news(x)
+        past = self.op("Sub", [x, news], "past")
+        if net.evens:
+            past, news = self._evened(past, news)
         centred = self.op("Sub", [past, "centre"], "past_centred")
         louder = self.op("Mul", [news, self.constant("news.scale", NEWS_GAIN)], "louder")
         freshness = self.op("ReduceMean", [fresh], "fresh.mean", axes=[1], keepdims=1)
@@ -142,14 +144,12 @@ class _Drawing:
         change = self.op("DepthToSpace", [self.op("Sub", [clean, x], "difference")], "change", blocksize=BLOCK)
         self.shown(self.op("Add", [level, self.op("Mul", [change, "strength"], "applied")], "mixed"))
 
-    def _news(self, net: Clarity, x: str) -> tuple[str, str]:
-        """The mean so far, and what differs from it. Without a past nothing differs."""
+    def _news(self, x: str) -> tuple[str, str]:
+        """What differs from the mean so far, and what a new frame counts at least. Without a past nothing differs."""
         one = self.constant("one", 1)
         started = self.op("Min", ["age_in", one], "started")
-        self.op("Add", ["age_in", one], "older")
         news = self.op("Mul", [self.op("Sub", [x, "mean_in"], "step"), started], "news")
-        past = self.op("Sub", [x, news], "past")
-        return self._evened(past, news) if net.evens else (past, news)
+        return news, self.op("Div", [one, self.op("Add", ["age_in", one], "older")], "fresh")
 
     def _evened(self, past: str, news: str) -> tuple[str, str]:
         """As `flicker` of `engines/nets.py`."""
@@ -192,6 +192,7 @@ class _Drawing:
         narrow, wide = self.convolution(whole, net.narrow, "narrow"), self.convolution(whole, net.wide, "wide")
         fine = self._removed(self.op("Sub", [centred, narrow], "fine"), found, net.calm_fine, "calm_fine")
         coarse = self._removed(self.op("Sub", [narrow, wide], "coarse"), found, net.calm_coarse, "calm_coarse")
+        residual = self.small(self.convolution(found, net.residual, "residual"), "correction")
         removed = self.op("Add", [fine, coarse], "removed")
         for number, (mean_along, calm) in enumerate(zip(net.along, net.calm_along, strict=True)):
             assert isinstance(mean_along, Convolution)
@@ -200,7 +201,6 @@ class _Drawing:
             grain = self.op("Sub", [centred, along], f"along.{number}.grain")
             grain = self._removed(grain, found, calm, f"calm_along.{number}")
             removed = self.op("Add", [removed, grain], f"removed.{number}")
-        residual = self.small(self.convolution(found, net.residual, "residual"), "correction")
         return self.op("Sub", [residual, removed], "mended")
 
     def _removed(self, grain: str, found: str, calm: Convolution, name: str) -> str:

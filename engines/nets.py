@@ -1,12 +1,14 @@
 """The nets, as they are trained. Their ONNX twins are drawn by `engines/export.py` from the same parameters.
 
 All work on 4x4 blocks of pixels (2x2 for super-resolution) folded into channels: plain 3x3 convolutions on a picture of
-a sixteenth of the pixels are what INT8 hardware runs best. Three ideas carry the rest:
+a sixteenth of the pixels are what INT8 hardware runs best. Four ideas carry the rest:
 
 - *An average that knows its age.* What is carried from frame to frame is a mean of frames as they came, in float, and
   beside each pixel how many frames it is worth. Where nothing moves, a new frame counts 1 / (age + 1): as good a mean
   as there can be at every age. What the net gives is only how surely a pixel has moved; then it takes the new frame at
   once and its age begins again. No result is ever fed back, so nothing that the net makes up can grow.
+- *A steady tube.* In fluoroscopy a frame that is brighter as a whole than those before it is first brought to their
+  level: not even what has moved flickers, and the net need not wonder whether all has moved.
 - *Detail by consent.* Two linear means, narrow and wide, part the picture into a calm one, coarse grain and fine grain,
   and for each pixel the net says how much of either grain to take away. It need not rebuild a picture pixel by pixel in
   order to clean it, and what is larger than the means, a faint lesion, comes through whole.

@@ -46,7 +46,7 @@ class Recipe:
 
 # X-rays come in few quanta: averages are long, and grain is strong enough to let a little of a lesion go with it.
 _LOW_DOSE: dict[str, Any] = {
-    "memory": 16.0, "grain": 0.0, "doubt": -2.4, "warm": 16,
+    "memory": 16.0, "evens": True, "grain": 0.0, "doubt": -2.4, "warm": 16,
     "soft": 0.01, "likeness": 1.0, "alike": 0.02, "bright": 0.0,
     "ghost": 3.0, "gate": 0.03, "missed": 3.0, "kept": 0.5, "forgiven": 0.03,
 }  # fmt: skip

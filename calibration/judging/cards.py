@@ -179,6 +179,7 @@ def _calibration(path: Path) -> str:
         "float_psnr_db": "float, dB", "after_ranges_psnr_db": "INT8 with fitted ranges alone, dB",
         "after_tuning_psnr_db": "INT8 after the quantisation-aware run, dB", "steps": "steps of that run",
         "minutes": "minutes", "trimmed": "trimmed afterwards, without training, by",
+        "redrawn": "drawn anew afterwards with the same weights and ranges, with",
     }  # fmt: skip
     rows = [[words, _plain(told[key])] for key, words in names.items() if key in told]
     if "frames" in told:

@@ -1,0 +1,60 @@
+"""Draw a trained engine's files anew with the weights and ranges it has. `python -m calibration.redraw NAME`.
+
+For when a net's drawing has gained something that needs no training, such as the evening of a tube's flicker. Of a
+drawing that has not changed the same bytes come out. What the recipe adds is written down in `calibration.json`; then
+the engine has to be judged again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+
+from calibration.manifest import manifest_text
+from calibration.quantize import load_float
+from engines import export
+from engines.nets import Quantiser
+from engines.recipes import RECIPES, Recipe
+from engines.train import HOME
+
+DRAWN = ("evens", "memory")  # what a recipe may change of a drawing whose weights stay as they are
+
+
+def redraw(recipe: Recipe) -> bool:
+    """Whether anything came out otherwise than it was."""
+    home = HOME / recipe.name
+    told = json.loads((home / "calibration.json").read_text())
+    net = load_float(recipe, (home / "fp32.onnx").read_bytes())
+    for name, limit in told["limits"].items():
+        quantiser = net.get_submodule(name)
+        assert isinstance(quantiser, Quantiser)
+        quantiser.limit.fill_(limit)
+    model = export.int8_model(net, recipe).SerializeToString()
+    twin = export.float_model(net, recipe).SerializeToString()
+    if model == (home / "model.onnx").read_bytes() and twin == (home / "fp32.onnx").read_bytes():
+        return False
+    now = dataclasses.asdict(recipe)
+    tuned = told["recipe"] | told.get("redrawn", {})
+    told["redrawn"] = told.get("redrawn", {}) | {
+        field.name: now[field.name]
+        for field in dataclasses.fields(recipe)
+        if field.name in DRAWN and now[field.name] != tuned.get(field.name, field.default)
+    }
+    (home / "model.onnx").write_bytes(model)
+    (home / "fp32.onnx").write_bytes(twin)
+    (home / "calibration.json").write_text(json.dumps(told, indent=1) + "\n")
+    (home / "manifest.toml").write_text(manifest_text(recipe, net, model, twin))
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("name", choices=sorted(RECIPES))
+    name: str = parser.parse_args().name
+    again = redraw(RECIPES[name])
+    print(f"{name}: drawn anew; judge it again" if again else f"{name}: the same as it was")
+
+
+if __name__ == "__main__":
+    main()
