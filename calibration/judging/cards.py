@@ -106,6 +106,7 @@ def card(judged: Judged, engine: Engine) -> str:
         "### Safety gates\n\n" + _table(tables.verdicts(GATES, judged, judged.gates)),
         "### Targets\n\n" + _table(tables.verdicts(TARGETS, judged, judged.targets)),
         "### Figures\n\n" + _table(tables.figures(judged)),
+        "### Beside each peer\n\n" + _table(tables.peers(judged)),
         "### Finding weak lesions\n\n" + _table(tables.detections(judged)),
         "### Contrast of lesions\n\n" + _table(tables.recoveries(judged)) + "\n\n" + tables.invented(judged),
         "### By kind of scene\n\n" + _table(tables.strata(judged)) + _worst(judged),

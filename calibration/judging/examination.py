@@ -160,6 +160,7 @@ def _judged(engine: Engine, kind: Kind, plan: Plan, peers: list[str], evidence: 
             what: Group(g.scenes, g.psnr_db, g.psnr_input_db, g.gain_db, g.ssim, g.edges) for what, g in groups.items()
         },
         worst_stratum=general.worst(groups),
+        plain_kept={who: fidelity.least_kept(evidence.kept, who) for who in (name, *peers)},
         notes=_notes(plan, peers),
     )
 

@@ -147,6 +147,7 @@ class Judged(msgspec.Struct):
     outside_unchanged: bool
     strata: dict[str, Group]
     worst_stratum: str
+    plain_kept: dict[str, float] = {}  # who -> the least that a plain lesion keeps of the contrast that the input shows
     times: dict[str, Time] = {}
     real: RealFrames | None = None
     notes: list[str] = []
@@ -197,6 +198,7 @@ def for_machines(judged: Judged) -> dict[str, object]:
         "drift_db": judged.drift_db, "drift_frames": judged.drift_frames,
         "invented_per_1000": judged.invented.per_1000,
         "lesion_contrast_recovery": {"min": low, "median": middle, "max": high},
+        "plain_lesions_keep": judged.plain_kept,
         "artefacts_left_percent": {name: comparison.engine for name, comparison in judged.artefacts.items()},
         "ms_int8": own.median_ms if own else None, "ms_int8_p90": own.p90_ms if own else None,
         "ms_fp32": twin.median_ms if twin else None, "ms_fp32_p90": twin.p90_ms if twin else None,

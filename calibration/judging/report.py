@@ -121,6 +121,7 @@ def _engine(one: Judged) -> str:
         "Safety gates": _table(tables.verdicts(GATES, one, one.gates)),
         "Targets": _table(tables.verdicts(TARGETS, one, one.targets)),
         "Figures": _table(tables.figures(one)),
+        "Beside each peer": _table(tables.peers(one)),
         "Finding weak lesions": _FINDING + _finding(one) + _table(tables.detections(one)),
         "Contrast of lesions": _CONTRAST + _table(tables.recoveries(one)) + f"<p>{tables.invented(one)}</p>",
         "By kind of scene": worst + _table(tables.strata(one)),

@@ -87,6 +87,25 @@ def recoveries(judged: Judged) -> Table:
     return Table(["patient", "lesion", "lesions", "unprocessed shows", "this engine shows, 95 %"], rows)
 
 
+def peers(judged: Judged) -> Table:
+    """What each of them gains, and what of a lesion that goes with it."""
+    names = [judged.engine, *sorted(judged.measures["psnr_db"].peers)]
+    rows = [
+        [
+            who,
+            *(number(_of(judged.measures[name], who, judged.engine), 2) for name in ("psnr_db", "gcnr", "cho")),
+            number(judged.plain_kept.get(who)),
+            number(judged.ms(who)),
+        ]
+        for who in names
+    ]
+    return Table(["", "PSNR, dB", "gCNR", "d'", "plain lesions keep at least", "ms a frame"], rows)
+
+
+def _of(comparison: Comparison, who: str, engine: str) -> float | None:
+    return comparison.engine if who == engine else comparison.peers.get(who)
+
+
 def strata(judged: Judged) -> Table:
     rows = [
         [

@@ -65,6 +65,7 @@ def faultless(kind: str = "ultrasound", quick: bool = False) -> Judged:
             "probe: curved": Group(4, 29.0, 26.0, 3.0, 0.9, 0.8),
         },
         worst_stratum="probe: curved",
+        plain_kept={ENGINE: 0.97, PEER: 0.44},
         times={ENGINE: Time(5.0, 6.0, 60), f"{ENGINE} (float)": Time(9.0, 11.0, 60), PEER: Time(200.0, 220.0, 8)},
         real=RealFrames(91, 91, [], [], 0.01),
         notes=["Slow peers were shown one lesion in 3: nlm."],

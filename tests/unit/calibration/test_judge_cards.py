@@ -64,6 +64,17 @@ def test_what_was_written_is_read_by_the_catalogue(home: Path) -> None:
     assert "handbuilt-small" in Catalog([home]).engines
 
 
+def test_a_card_says_what_each_peer_gains_and_what_of_a_lesion_goes_with_it(home: Path) -> None:
+    folder = home / "handbuilt-small"
+    judged = judged_as(folder)
+    cards.write(judged, folder)
+    card = (folder / "CARD.md").read_text()
+    assert f"| {judged.engine} | 31.00 | 0.95 | 2.00 | 0.97 | 5.00 |" in card
+    assert "| nlm | 27.00 | 0.80 | 1.60 | 0.44 | 200.00 |" in card
+    told = json.loads((folder / "judged.json").read_text())
+    assert told["plain_lesions_keep"] == {judged.engine: 0.97, "nlm": 0.44}
+
+
 def test_an_unsafe_engine_is_refused_by_the_catalogue(home: Path) -> None:
     folder = home / "handbuilt-small"
     cards.write(judged_as(folder, invented=Found(1000, 90, 50, 30, 40.0, 11.8)), folder)

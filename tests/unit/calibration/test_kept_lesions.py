@@ -1,0 +1,35 @@
+"""What became of lesions is told for everyone who was shown them, and held against what the input shows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from calibration.judging.contestants import INPUT
+from calibration.judging.fidelity import Kept, least_kept
+from calibration.judging.lesions import Condition, Pair, pairs
+
+
+@pytest.fixture(scope="module")
+def shown() -> tuple[Condition, list[Pair]]:
+    condition = Condition("ultrasound", False, 1.0)
+    return condition, list(pairs(condition, 4, 0))
+
+
+def flattened(pair: Pair, part: float) -> tuple[np.ndarray, np.ndarray]:
+    """A treatment that leaves this part of every lesion."""
+    absent = pair.absent.truths[0]
+    return absent + part * (pair.present.truths[0] - absent), absent
+
+
+def test_the_least_that_is_kept_of_a_plain_lesion(shown: tuple[Condition, list[Pair]]) -> None:
+    condition, some = shown
+    kept = Kept()
+    for pair in some:
+        truth = pair.present.truths[0], pair.absent.truths[0]
+        kept.listen(condition, pair, {INPUT: truth, "dull": flattened(pair, 0.4), "true": truth})
+    assert least_kept(kept, "dull") == pytest.approx(0.4, abs=0.01)
+    assert least_kept(kept, "true") == pytest.approx(1.0, abs=0.01)
+    assert math.isnan(least_kept(kept, "absent"))
