@@ -41,7 +41,7 @@ def is_wary(name: str) -> bool:
 
 
 def is_calm(name: str) -> bool:
-    """Of fine grain, of coarse grain, and along each direction."""
+    """Of fine grain and of coarse."""
     return name.startswith("calm_") and name.endswith(".bias")
 
 

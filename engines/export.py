@@ -193,15 +193,7 @@ class _Drawing:
         fine = self._removed(self.op("Sub", [centred, narrow], "fine"), found, net.calm_fine, "calm_fine")
         coarse = self._removed(self.op("Sub", [narrow, wide], "coarse"), found, net.calm_coarse, "calm_coarse")
         residual = self.small(self.convolution(found, net.residual, "residual"), "correction")
-        removed = self.op("Add", [fine, coarse], "removed")
-        for number, (mean_along, calm) in enumerate(zip(net.along, net.calm_along, strict=True)):
-            assert isinstance(mean_along, Convolution)
-            assert isinstance(calm, Convolution)
-            along = self.convolution(whole, mean_along, f"along.{number}")
-            grain = self.op("Sub", [centred, along], f"along.{number}.grain")
-            grain = self._removed(grain, found, calm, f"calm_along.{number}")
-            removed = self.op("Add", [removed, grain], f"removed.{number}")
-        return self.op("Sub", [residual, removed], "mended")
+        return self.op("Sub", [residual, self.op("Add", [fine, coarse], "removed")], "mended")
 
     def _removed(self, grain: str, found: str, calm: Convolution, name: str) -> str:
         consent = self.op("Sigmoid", [self.convolution(found, calm, name)], f"{name}.consent")

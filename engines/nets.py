@@ -20,7 +20,6 @@ a sixteenth of the pixels are what INT8 hardware runs best. Four ideas carry the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import TypeAlias
@@ -38,8 +37,6 @@ STEP = 1 / 255
 STEEP = 2.0  # a pixel has moved or it has not: small steps of the net's own must be able to say so surely
 NEWS_GAIN = 3.0  # what has changed is fainter than what is there
 SMALL = 0.1  # features are of the order of 1, corrections of a picture are not
-LENGTH, BREADTH = 3.5, 0.9  # of a mean along a direction, deviations in pixels
-SELDOM = -3.0  # how readily a young net takes it; of a sigmoid
 LIT = 50.0  # a fiftieth of full scale is picture for sure, black is none
 WAVER = 0.02  # of full scale: how far a tube's output wavers, counted twice
 TOP = 127 * STEP  # the highest value of the input quantiser; its lowest is -128 steps
@@ -143,13 +140,8 @@ class Clarity(nn.Module):
         self.residual = _head(recipe.channels, PIXELS)
         self.moved = _head(recipe.channels, PIXELS)
         self.features = _head(recipe.channels, recipe.hidden)
-        self.along = nn.ModuleList(Mean(PIXELS, PIXELS) for _ in range(recipe.directions))
-        self.calm_along = nn.ModuleList(_head(recipe.channels, PIXELS) for _ in range(recipe.directions))
         for mean, width in zip((self.narrow, self.wide), recipe.smooth, strict=True):
-            _as_mean(mean, _gaussian(width))
-        for number, (mean, calm) in enumerate(zip(self.along, self.calm_along, strict=True)):
-            _as_mean(mean, mean_along(math.pi * number / recipe.directions))
-            nn.init.constant_(calm.bias, SELDOM)  # type: ignore[arg-type]
+            _as_gaussian(mean, width)
         # Radiation comes in few quanta and bodies lie still: there a net begins by averaging, and learns where not to.
         nn.init.constant_(self.moved.bias, recipe.doubt)  # type: ignore[arg-type]
 
@@ -176,11 +168,8 @@ class Clarity(nn.Module):
         """What is taken away."""
         whole = self.levels(level)
         narrow, wide = self.narrow(whole).float(), self.wide(whole).float()
-        grain = (level - narrow) * torch.sigmoid(self.calm_fine(found).float())
-        grain = grain + (narrow - wide) * torch.sigmoid(self.calm_coarse(found).float())
-        for mean, calm in zip(self.along, self.calm_along, strict=True):
-            grain = grain + (level - mean(whole).float()) * torch.sigmoid(calm(found).float())
-        return grain
+        fine = (level - narrow) * torch.sigmoid(self.calm_fine(found).float())
+        return fine + (narrow - wide) * torch.sigmoid(self.calm_coarse(found).float())
 
     def kmac_per_px(self) -> float:
         return _weights(self) / PIXELS / 1000
@@ -286,10 +275,9 @@ def _head(channels: int, outputs: int) -> Convolution:
     return head
 
 
-def _as_mean(layer: nn.Module, weights: Tensor) -> None:
-    assert isinstance(layer, Mean)
+def _as_gaussian(layer: Mean, sigma: float) -> None:
     with torch.no_grad():
-        layer.weight.copy_(weights)
+        layer.weight.copy_(_gaussian(sigma))
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
 
@@ -300,20 +288,6 @@ def _gaussian(sigma: float) -> Tensor:
     line /= line.sum(1, keepdim=True)
     mean = torch.einsum("ya,xb->yxab", line, line).view(PIXELS, 3, BLOCK, 3, BLOCK)
     return mean.permute(0, 2, 4, 1, 3).reshape(PIXELS, PIXELS, 3, 3)
-
-
-def mean_along(angle: float) -> Tensor:
-    """The mean along a direction, as `_gaussian` is laid out. It ends at the same distance on both sides: a mean that
-    reaches further on one of them moves what it smooths.
-    """
-    places, pixels = torch.arange(-BLOCK, 2 * BLOCK, dtype=torch.float32), torch.arange(BLOCK, dtype=torch.float32)
-    away = places[None] - pixels[:, None]
-    down, right = away[:, None, :, None], away[None, :, None, :]
-    along, across = right * math.cos(angle) + down * math.sin(angle), down * math.cos(angle) - right * math.sin(angle)
-    mean = torch.exp(-0.5 * ((along / LENGTH) ** 2 + (across / BREADTH) ** 2))
-    mean = mean * (down.abs() <= BLOCK) * (right.abs() <= BLOCK)
-    mean = mean / mean.sum((2, 3), keepdim=True)
-    return mean.view(PIXELS, 3, BLOCK, 3, BLOCK).permute(0, 2, 4, 1, 3).reshape(PIXELS, PIXELS, 3, 3)
 
 
 def _weights(net: nn.Module) -> int:

@@ -19,7 +19,6 @@ class Recipe:
     hidden: int  # recurrent feature channels beside the previous picture
     memory: float = 6.0  # a still pixel is the mean of so many frames, at most
     smooth: tuple[float, float] = (1.2, 3.0)  # widths in pixels of the filters that tell grain, to begin with
-    directions: int = 0  # how many means along a direction there are beside those
     evens: bool = False  # whether a frame that is brighter as a whole is brought to the level of those before it
     soft: float = 0.1  # of full scale: smaller errors count as their square
     likeness: float = 2.5  # the weight of errors, beside that of edges

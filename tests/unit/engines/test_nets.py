@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from engines import export, nets
 from engines.recipes import RECIPES, Recipe
 
 CLARITY = Recipe("ultrasound-clarity-small", "ultrasound", "small", channels=16, middle=1, hidden=8)
-EVENED = dataclasses.replace(CLARITY, name="fluoroscopy-clarity-small", task="fluoroscopy", directions=3, evens=True)
+EVENED = dataclasses.replace(CLARITY, name="fluoroscopy-clarity-small", task="fluoroscopy", evens=True)
 UPSCALE = Recipe("superres-2x", "superres", "large", channels=16, middle=1, hidden=0)
 
 
@@ -53,7 +52,7 @@ def run(opened, picture: np.ndarray) -> np.ndarray:
     return opened.result().copy()
 
 
-@pytest.mark.parametrize("recipe", [CLARITY, EVENED], ids=["plain", "evened, with directions"])
+@pytest.mark.parametrize("recipe", [CLARITY, EVENED], ids=["plain", "evened"])
 @pytest.mark.parametrize("int8", [False, True])
 def test_a_recurrent_engine_computes_what_the_net_does(tmp_path: Path, int8: bool, recipe: Recipe) -> None:
     net = lively(recipe, int8)
@@ -131,22 +130,6 @@ def test_the_nets_keep_to_their_budget(name: str) -> None:
     assert nets.build(recipe).kmac_per_px() <= most
 
 
-@pytest.mark.parametrize("angle", [0.0, math.pi / 4, math.pi / 3, math.pi / 2])
-def test_a_mean_along_a_direction_moves_nothing_and_calms_most_across_it(angle: float) -> None:
-    def smoothed(picture: torch.Tensor) -> torch.Tensor:
-        blocks = torch.nn.functional.pixel_unshuffle(picture[None, None], nets.BLOCK)
-        mean = torch.nn.functional.conv2d(blocks, nets.mean_along(angle), padding=1)
-        return torch.nn.functional.pixel_shuffle(mean, nets.BLOCK)[0, 0, 8:-8, 8:-8]
-
-    down, right = torch.meshgrid(torch.arange(48.0), torch.arange(48.0), indexing="ij")
-    for slope in (down, right):
-        assert torch.allclose(smoothed(slope), slope[8:-8, 8:-8], atol=1e-3)
-    across = -right * math.sin(angle) + down * math.cos(angle)
-    along = right * math.cos(angle) + down * math.sin(angle)
-    stripes_along, stripes_across = (smoothed(torch.sin(0.8 * way)).std() for way in (across, along))
-    assert stripes_along > 3 * stripes_across
-
-
 class TestFlicker:
     def clip(self, brighter: list[float]) -> list[torch.Tensor]:
         """A still scene with a black rim, a little noise, and a tube that wavers."""
@@ -189,7 +172,7 @@ class TestFlicker:
         assert evened[-1] - evened[11] == pytest.approx(0.2, abs=0.01)
 
 
-@pytest.mark.parametrize("recipe", [CLARITY, EVENED], ids=["plain", "evened, with directions"])
+@pytest.mark.parametrize("recipe", [CLARITY, EVENED], ids=["plain", "evened"])
 def test_parameters_come_back_from_the_float_file(recipe: Recipe) -> None:
     net = lively(recipe, False)
     found = export.parameters(export.read(export.float_model(net, recipe).SerializeToString()))
