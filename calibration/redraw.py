@@ -8,7 +8,6 @@ the engine has to be judged again.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 
 from calibration.manifest import manifest_text
@@ -34,13 +33,8 @@ def redraw(recipe: Recipe) -> bool:
     twin = export.float_model(net, recipe).SerializeToString()
     if model == (home / "model.onnx").read_bytes() and twin == (home / "fp32.onnx").read_bytes():
         return False
-    now = dataclasses.asdict(recipe)
-    tuned = told["recipe"] | told.get("redrawn", {})
-    told["redrawn"] = told.get("redrawn", {}) | {
-        field.name: now[field.name]
-        for field in dataclasses.fields(recipe)
-        if field.name in DRAWN and now[field.name] != tuned.get(field.name, field.default)
-    }
+    tuned, now = told["recipe"], {name: getattr(recipe, name) for name in DRAWN}
+    told["redrawn"] = {name: value for name, value in now.items() if value != tuned.get(name, getattr(Recipe, name))}
     (home / "model.onnx").write_bytes(model)
     (home / "fp32.onnx").write_bytes(twin)
     (home / "calibration.json").write_text(json.dumps(told, indent=1) + "\n")

@@ -24,7 +24,7 @@ from calibration.judging.contestants import (
     of_peers,
     unprocessed,
 )
-from calibration.judging.figures import Comparison, Detection, Found, Group, Judged, Recovered, Time
+from calibration.judging.figures import Comparison, Detection, Found, Group, Judged, Recovered, Time, least_kept
 from calibration.judging.plan import Plan
 from calibration.measures import Invented, lead
 from edge.backends.openvino_cpu import OpenVinoCpu
@@ -160,7 +160,7 @@ def _judged(engine: Engine, kind: Kind, plan: Plan, peers: list[str], evidence: 
             what: Group(g.scenes, g.psnr_db, g.psnr_input_db, g.gain_db, g.ssim, g.edges) for what, g in groups.items()
         },
         worst_stratum=general.worst(groups),
-        plain_kept={who: fidelity.least_kept(evidence.kept, who) for who in (name, *peers)},
+        plain_kept={who: least_kept(_recovered(who, evidence.kept), plain=True) for who in (name, *peers)},
         notes=_notes(plan, peers),
     )
 

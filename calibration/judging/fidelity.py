@@ -91,13 +91,6 @@ def _pooled(condition: str, lesion: str, found: list[tuple[float, float]]) -> Re
     return Recovery(condition, lesion, len(found), value, residual / (abs(float(true.mean())) * len(found) ** 0.5))
 
 
-def least_kept(kept: Kept, contestant: str) -> float:
-    """The least that a plain lesion keeps, of the contrast that the unprocessed picture shows of it."""
-    shown = {(row.condition, row.lesion): min(1.0, row.value) for row in kept.of(INPUT)}
-    plain = [row for row in kept.of(contestant) if row.plain]
-    return min((row.value / shown[row.condition, row.lesion] for row in plain), default=np.nan)
-
-
 def spread(recoveries: list[Recovery]) -> tuple[float, float, float]:
     """Minimum, median and maximum over sizes, contrasts and conditions."""
     values = [recovery.value for recovery in recoveries]

@@ -89,6 +89,11 @@ class Recovered(msgspec.Struct, frozen=True):
     plain: bool = True  # well above what can be seen in one frame; the others are near it
 
 
+def least_kept(rows: list[Recovered], plain: bool) -> float:
+    """The least contrast shown, as a part of what the unprocessed picture shows."""
+    return min((row.value / min(1.0, row.input) for row in rows if row.plain == plain), default=math.nan)
+
+
 class Found(msgspec.Struct, frozen=True):
     """Structures that are not in the truth, in lesion-free frames."""
 

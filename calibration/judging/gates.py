@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from calibration.judging.contestants import KINDS, Kind
-from calibration.judging.figures import Detection, Judged, Recovered, percent_of_float
+from calibration.judging.figures import Detection, Judged, Recovered, least_kept, percent_of_float
 from calibration.judging.observer import SURE
 
 # --- bars. Kept at the purpose's own words: plain lesions kept within a tenth, none invented, nothing lost by INT8.
@@ -96,11 +96,6 @@ def _faint_kept(judged: Judged) -> bool:
     return all(_row_kept(row, judged.quick) for row in judged.recovered if not row.plain)
 
 
-def _least_of_shown(judged: Judged, plain: bool) -> float:
-    """The least contrast shown, as a part of what the unprocessed picture shows."""
-    return min((row.value / min(1.0, row.input) for row in judged.recovered if row.plain == plain), default=math.nan)
-
-
 def none_invented(judged: Judged) -> bool:
     """Not surely more structures than the input itself shows where there is none; and where that is known well enough,
     in a full run, not by a tenth. An engine that passes on what it is given, grain and all, shows a few more than its
@@ -155,7 +150,7 @@ def _least_lead(judged: Judged) -> float:
 
 GATES: tuple[Rule, ...] = (
     Rule("lesions_kept", f"plain lesions keep {RECOVERY_LEAST:g} of their contrast, none has over {RECOVERY_MOST:g}",
-         kept, lambda j: f"at least {_least_of_shown(j, True):.2f}; of all, {j.recovery[2]:.2f} at most"),
+         kept, lambda j: f"at least {least_kept(j.recovered, True):.2f}; of all, {j.recovery[2]:.2f} at most"),
     Rule("none_invented", "not surely more structures than the input itself shows where there is none, nor by a tenth",
          none_invented,
          lambda j: f"{j.invented.engine} in {j.invented.frames} frames, the input {j.invented.input}"),
@@ -244,7 +239,7 @@ def _times(name: str) -> Callable[[Judged], str]:
 
 TARGETS: tuple[Rule, ...] = (
     Rule("faint_lesions_kept", f"lesions near what can be seen keep {RECOVERY_LEAST:g} of the contrast in the input",
-         _faint_kept, lambda j: f"at least {_least_of_shown(j, False):.2f}"),
+         _faint_kept, lambda j: f"at least {least_kept(j.recovered, False):.2f}"),
     Rule("psnr_over_best_peer", "PSNR 3 dB (fluoroscopy 2, super-resolution 1) above the best peer's",
          _psnr_lead, _lead("psnr_db")),
     Rule("gcnr_over_best_peer", f"gCNR {GCNR_LEAD:g} above the best peer's",

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from calibration.judging.contestants import INPUT
-from calibration.judging.fidelity import Kept, least_kept
+from calibration.judging.examination import _recovered
+from calibration.judging.fidelity import Kept
+from calibration.judging.figures import least_kept
 from calibration.judging.lesions import Condition, Pair, pairs
 
 
@@ -30,6 +32,6 @@ def test_the_least_that_is_kept_of_a_plain_lesion(shown: tuple[Condition, list[P
     for pair in some:
         truth = pair.present.truths[0], pair.absent.truths[0]
         kept.listen(condition, pair, {INPUT: truth, "dull": flattened(pair, 0.4), "true": truth})
-    assert least_kept(kept, "dull") == pytest.approx(0.4, abs=0.01)
-    assert least_kept(kept, "true") == pytest.approx(1.0, abs=0.01)
-    assert math.isnan(least_kept(kept, "absent"))
+    assert least_kept(_recovered("dull", kept), plain=True) == pytest.approx(0.4, abs=0.01)
+    assert least_kept(_recovered("true", kept), plain=True) == pytest.approx(1.0, abs=0.01)
+    assert math.isnan(least_kept(_recovered("absent", kept), plain=True))
