@@ -8,7 +8,8 @@ The rules, in the order in which they bind:
 3. Two late frames in a row, or three within two seconds, are overload: the picture settles on the original, at once.
 4. From below, rungs are *measured*, not guessed: a probe computes a frame behind the picture. Two probes in a row that
    fit lift the picture to that rung. So a rung is only ever shown after it has been seen to hold the deadline.
-5. A rung that fell must show more good probes than the others, and still more if it fell soon after a lift.
+5. A rung that fell must show more good probes than the others, and still more if it fell soon after a lift. Once
+   frames come slower again for good, what fell while they came faster is forgiven: that was the sender, not the rung.
 6. Heat sets a ceiling (`limit`): what is above it is left within a second, and neither shown nor measured. When the
    ceiling rises the rungs below it come back as from any fall: measured first.
 """
@@ -30,6 +31,8 @@ MISS_MEMORY = 2 * SECOND
 PROMOTION_TRIAL = 3 * SECOND  # a fall within this after a lift counts against the rung
 FORGIVEN = 60 * SECOND  # a rung that held this long is trusted like a new one
 FITS = 0.8  # of the budget: what a rung may take to be lifted to
+RELIEF = 1.5  # times the tightest budget: with that much more, the past is no guide
+RELIEF_HOLDS = SECOND // 4  # a scanner's uneven rhythm is no relief
 TIGHT = 0.9  # of the budget: a rung whose usual cost is above this is stepped down before it misses
 
 
@@ -103,6 +106,8 @@ class Governor:
         self._waits: deque[int] = deque(maxlen=20)  # how long frames waited for the live thread: other streams' turns
         self._after_ns = 1 * MS  # from the engine's result to the picture being out
         self.budget_ns = deadline_ns
+        self._tightest_ns = deadline_ns  # the budget that rungs had to hold of late
+        self._cramped_ns = 0  # when it was last about that tight
         self.settled: str | None = None
         self.why_original = Why.OPENING
 
@@ -173,6 +178,7 @@ class Governor:
     def admit(self, arrived_ns: int, period_ns: int, now_ns: int) -> Plan:
         """The next frame is due one period after this one came: by then its picture must be out."""
         self.budget_ns = min(self._deadline_ns, max(period_ns, FASTEST_PERIOD))
+        self._heed_relief(now_ns)
         deadline = Deadline(arrived_ns + self.budget_ns - self._after_ns)
         self._waits.append(now_ns - arrived_ns)
         if self.settled is None:
@@ -180,6 +186,16 @@ class Governor:
         if deadline.remaining(now_ns) < self._rungs[self.settled].usual_ns // 2:
             return Plan(None, Why.LATE, deadline)  # it waited too long to be worth starting
         return Plan(self.settled, Why.NOT_ORIGINAL, deadline)
+
+    def _heed_relief(self, now_ns: int) -> None:
+        if self.budget_ns < RELIEF * self._tightest_ns:
+            self._tightest_ns, self._cramped_ns = min(self._tightest_ns, self.budget_ns), now_ns
+        elif now_ns - self._cramped_ns >= RELIEF_HOLDS:
+            self._tightest_ns = self.budget_ns
+            self._waits.clear()
+            for rung in self._rungs.values():
+                rung.needed_probes = 2  # good probes are kept: what fitted less time fits more
+                rung.begin_again()
 
     # ------------------------------------------------ after a frame
 

@@ -126,6 +126,52 @@ def test_a_rung_that_fails_soon_after_its_lift_must_show_more_next_time() -> Non
     assert lifts[-1] > lifts[0]
 
 
+FAST = 5 * MS
+
+
+def _overloaded_by_a_fast_sender() -> tuple[Governor, int]:
+    """Frames come at 200 a second; large looks good in probes and falls each time it is shown, five times."""
+    g = governor()
+    now = SECOND
+    for _ in range(5):
+        g.admit(now, FAST, now)
+        fall(g, now)
+        while g.settled is None:
+            now += FAST
+            g.admit(now, FAST, now)
+            if g.probe(now) == "large":
+                g.learn_probe("large", Outcome.ON_TIME, COSTS["large"], now)
+    fall(g, now)
+    return g, now
+
+
+def _seconds_until_large_is_back(g: Governor, now: int, periods: list[int]) -> float:
+    """Frames come in these intervals, over and over; every probe fits."""
+    began = now
+    for k in range(10_000):
+        now += periods[k % len(periods)]
+        g.admit(now, periods[k % len(periods)], now)
+        rung = g.probe(now)
+        if rung is not None:
+            g.learn_probe(rung, Outcome.ON_TIME, COSTS[rung], now)
+        if g.settled == "large":
+            return (now - began) / SECOND
+    raise AssertionError("large did not come back")
+
+
+def test_once_frames_come_slower_again_the_falls_in_between_are_forgiven() -> None:
+    overloaded, now = _overloaded_by_a_fast_sender()
+    assert _seconds_until_large_is_back(overloaded, now, [PERIOD]) <= 1.2  # the second between two changes, a probe
+    overloaded, now = _overloaded_by_a_fast_sender()
+    still = _seconds_until_large_is_back(overloaded, now, [FAST])
+    assert still > 2.0, "while frames go on coming fast, a rung that fell five times is not trusted"
+
+
+def test_an_uneven_rhythm_is_no_relief() -> None:
+    overloaded, now = _overloaded_by_a_fast_sender()
+    assert _seconds_until_large_is_back(overloaded, now, [FAST, PERIOD]) > 1.6
+
+
 def test_creeping_slowness_steps_down_before_frames_are_missed() -> None:
     g = governor()
     now = 10 * SECOND
