@@ -26,10 +26,10 @@ from edge.errors import CaptureRefused, ConfigError, LimpidError
 from edge.exams import Exams
 from edge.filing import Answer, Filing, Shot
 from edge.frame import Shown
-from edge.health import thread_yields
 from edge.recorder import BurstOf, Recorder, bytes_of
 from edge.requests import Angles, Back, Burst, CaptureRequest, ClipStart, Still
 from edge.shared import Shared
+from edge.turns import thread_yields
 
 MOST_WAITING = 16  # jobs that are not stored yet
 TICK_S = 0.1

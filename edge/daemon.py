@@ -77,6 +77,7 @@ from edge.steward import Steward, settle_interrupted
 from edge.storeroom import Storeroom
 from edge.survey import OpenKey, Survey
 from edge.threads import CRASHED, allowed_priority, end_anyway_after, in_real_time, stop_on_signals, vital
+from edge.turns import short_turns
 from edge.wishes import Wish, Wishes
 
 TAKE_DOWN_S = 1.5  # after this the process ends as it is: nothing it holds is worth a hung stop
@@ -123,6 +124,7 @@ def run_live(config: Config, stop: threading.Event, backend: Callable[[str, int]
     faulthandler.enable()
     stop_on_signals(stop)
     crashed = threading.Event()
+    short_turns()  # before anything is built that has threads
     _keep_memory(config.live.recent_megabytes)
     with ExitStack() as down:
         parts = build(config, down, backend)

@@ -162,7 +162,7 @@ class Shown:
     strength: float = 0.0
     region: Box | None = None
     timings: Timings = field(default_factory=Timings)
-    stand_in: bool = False  # this one frame missed its deadline; the treatment in force has not changed
+    stand_in: bool = False  # this one frame missed its deadline; what follows is enhanced
     missing_before: int = 0  # frames of this stream that were not shown since the last one
     mean_change: float = 0.0  # mean absolute change inside the region, as a part of full scale
     outside: bool = False  # enhanced, and the picture is unlike those that the engine was judged on

@@ -5,9 +5,11 @@ The rules, in the order in which they bind:
 1. The deadline is kept: a result that is not there by then is not waited for; the original goes out.
 2. The treatment in force changes at most once a second; only a fall (rule 3) does not wait. One late frame is a
    stand-in, not a change: it goes out as original, flagged, and the next one is enhanced as before, its state kept.
-3. Two late frames in a row, or three within two seconds, are overload: the picture settles on the original, at once.
+3. Two late frames in a row, or three within two seconds, are overload: the rung is left at once, for the best one below
+   that would hold the deadline even if all were as slow as the late frames were; for the original if there is none,
+   or if the treatment has changed within the last second.
 4. From below, rungs are *measured*, not guessed: a probe computes a frame behind the picture. Two probes in a row that
-   fit lift the picture to that rung. So a rung is only ever shown after it has been seen to hold the deadline.
+   fit lift the picture to that rung. So it only climbs to what has just been seen to hold the deadline.
 5. A rung that fell must show more good probes than the others, and still more if it fell soon after a lift. Once
    frames come slower again for good, what fell while they came faster is forgiven: that was the sender, not the rung.
 6. Heat sets a ceiling (`limit`): what is above it is left within a second, and neither shown nor measured. When the
@@ -28,7 +30,8 @@ from edge.rhythm import FASTEST_PERIOD
 
 DWELL = SECOND  # between two changes of the treatment in force
 MISS_MEMORY = 2 * SECOND
-PROMOTION_TRIAL = 3 * SECOND  # a fall within this after a lift counts against the rung
+PROMOTION_TRIAL = 10 * SECOND  # a fall within this after a lift counts against the rung
+MOST_PROBES = 64
 FORGIVEN = 60 * SECOND  # a rung that held this long is trusted like a new one
 FITS = 0.8  # of the budget: what a rung may take to be lifted to
 RELIEF = 1.5  # times the tightest budget: with that much more, the past is no guide
@@ -154,7 +157,7 @@ class Governor:
             if self._rungs and not self._available():
                 self.why_original = Why.HOT
         elif self._ladder.index(self.settled) < self._ceiling() and self._may_change(now_ns):
-            fitting = self._fitting(self._available())
+            fitting = self._fitting(self._available(), self._slowdown())
             why = Why.NOT_ORIGINAL if fitting else Why.OVERLOAD if self._available() else Why.HOT
             self._settle(fitting[0] if fitting else None, why, now_ns)
 
@@ -200,14 +203,14 @@ class Governor:
     # ------------------------------------------------ after a frame
 
     def learn(self, outcome: Outcome, cost_ns: int, now_ns: int) -> bool:
-        """What the settled rung did with a frame. True when a miss is only a stand-in: no change of treatment."""
+        """What the settled rung did with a frame. True when a miss is only a stand-in: what follows is enhanced."""
         if self.settled is None:
             return False
         if outcome is Outcome.ON_TIME:
             self._misses_in_a_row = 0
             self._learn_cost(cost_ns, now_ns)
             return False
-        return self._learn_miss(outcome, now_ns)
+        return self._learn_miss(outcome, cost_ns, now_ns)
 
     def learn_after(self, after_ns: int) -> None:
         """How long a picture took from the engine's result to being out; the deadline leaves room for it."""
@@ -223,35 +226,42 @@ class Governor:
         if full and rung.usual_ns > TIGHT * self._room_ns() and self._may_change(now_ns):
             self._step_down(now_ns)
 
-    def _learn_miss(self, outcome: Outcome, now_ns: int) -> bool:
+    def _learn_miss(self, outcome: Outcome, cost_ns: int, now_ns: int) -> bool:
         self._misses.append(now_ns)
         while self._misses and now_ns - self._misses[0] > MISS_MEMORY:
             self._misses.popleft()
         self._misses_in_a_row += 1
         if self._misses_in_a_row < 2 and len(self._misses) < 3:
             return True
-        self._fall(Why.FAULT if outcome is Outcome.FAULT else Why.OVERLOAD, now_ns)
-        return False
+        self._fall(outcome, cost_ns, now_ns)
+        return self.settled is not None
 
-    def _fall(self, why: Why, now_ns: int) -> None:
+    def _fall(self, outcome: Outcome, cost_ns: int, now_ns: int) -> None:
         rung = self._rungs[self.settled or ""]
         # Others may return before it does: a rung that fell has to show more.
         on_trial = rung.lifted_ns is not None and now_ns - rung.lifted_ns < PROMOTION_TRIAL
-        rung.needed_probes = min(2 * rung.needed_probes, 32) if on_trial else max(rung.needed_probes, 4)
+        rung.needed_probes = min(2 * rung.needed_probes, MOST_PROBES) if on_trial else max(rung.needed_probes, 4)
         for each in self._rungs.values():
             each.good_probes = 0
             each.begin_again()
-        self._settle(None, why, now_ns)
+        if outcome is Outcome.FAULT:
+            self._settle(None, Why.FAULT, now_ns)
+            return
+        slowdown = max(cost_ns, self.budget_ns) / max(rung.cost_ns, 1)  # at least: nobody waited for the result
+        lower = self._fitting(self._below(), slowdown) if self._may_change(now_ns) else []
+        self._settle(lower[0] if lower else None, Why.NOT_ORIGINAL if lower else Why.OVERLOAD, now_ns)
 
     def _step_down(self, now_ns: int) -> None:
         """Slower by and by: go one rung lower before frames are missed, without showing the original between."""
-        lowest = self._ladder.index(self.settled or "")
-        for name in self._fitting([name for name in self._available() if self._ladder.index(name) > lowest])[:1]:
+        for name in self._fitting(self._below(), self._slowdown())[:1]:
             self._settle(name, Why.NOT_ORIGINAL, now_ns)
 
-    def _fitting(self, names: Sequence[str]) -> list[str]:
-        """Of these, what would hold the deadline on a machine that is as slow as it is now."""
-        slowdown = self._slowdown()
+    def _below(self) -> list[str]:
+        at = self._ladder.index(self.settled or "")
+        return [name for name in self._available() if self._ladder.index(name) > at]
+
+    def _fitting(self, names: Sequence[str], slowdown: float) -> list[str]:
+        """Of these, what would hold the deadline on a machine that is so much slower than at warm-up."""
         return [name for name in names if self._fits(int(self._rungs[name].cost_ns * slowdown))]
 
     def _settle(self, rung: str | None, why: Why, now_ns: int) -> None:

@@ -22,7 +22,8 @@ import msgspec
 from edge.config import Config
 from edge.darkroom import Correct, Develop, Outcome, Setting
 from edge.errors import OutboxFault
-from edge.health import Events, thread_yields
+from edge.health import Events
+from edge.turns import thread_yields
 from edge.way import RightOfWay
 
 TRIES = 2

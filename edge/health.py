@@ -222,9 +222,3 @@ def notify(state: str) -> None:
     address = "\0" + address[1:] if address.startswith("@") else address
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.sendto(state.encode(), address)
-
-
-def thread_yields(nice: int) -> None:
-    """Make the calling thread give way to the live thread. Linux keeps a nice value per thread."""
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)

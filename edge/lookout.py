@@ -21,11 +21,12 @@ from edge import region as regions
 from edge.clock import SECOND, Clock
 from edge.drift import Statistics, Watch
 from edge.frame import EngineId, Shown, Treatment
-from edge.health import Event, Events, Tally, thread_yields
+from edge.health import Event, Events, Tally
 from edge.profiles import Profiles
 from edge.quality import Day, Kind, Mean, more_of
 from edge.quality_book import Book
 from edge.region import Region
+from edge.turns import thread_yields
 
 EVERY_S = 1.0
 WRITE_EVERY = 60 * SECOND

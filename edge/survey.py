@@ -22,9 +22,10 @@ from edge.clock import SECOND
 from edge.config import Engines
 from edge.errors import EngineFault, EngineRefused
 from edge.frame import Frame, Modality, Pixels
-from edge.health import Events, thread_yields
+from edge.health import Events
 from edge.region import Region, Tracker
 from edge.slot import Latest
+from edge.turns import thread_yields
 
 COST_RUNS = 5
 TRIAL_PATIENCE = 5 * SECOND

@@ -50,7 +50,7 @@ class Flag(enum.IntFlag):
 
     LIVE = 1  # frames are arriving; its absence means NOT LIVE
     FROZEN = 2  # the operator froze the picture
-    STAND_IN = 4  # one late frame, shown as original; the treatment in force has not changed
+    STAND_IN = 4  # one late frame, shown as original; what follows is enhanced
     HAS_ORIGINAL = 8  # a part with the original pixels follows
     HAS_CHANGE = 16  # a part with the change map follows
     ORIGINAL_VIEW = 32  # the operator has switched the picture to the original

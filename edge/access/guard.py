@@ -23,7 +23,7 @@ from edge.access.homes import REMEDY, Home, home_of, is_beyond_this_host, needs_
 from edge.access.register import Enrolled, Stamp
 from edge.config import Config
 from edge.errors import ConfigError
-from edge.health import thread_yields
+from edge.turns import thread_yields
 
 ZAP = "inproc://zeromq.zap.01"
 LOOK_MS = 250

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from edge.clock import MonotonicClock
 from edge.config import Config, parse_section
 from edge.errors import CaptureRefused, LimpidError
-from edge.health import thread_yields
+from edge.turns import thread_yields
 
 if TYPE_CHECKING:
     from edge.outbox import Outbox

@@ -71,8 +71,9 @@ def test_while_it_computes_the_watchdog_can_see_since_when(rig: Rig) -> None:
 
 def test_probes_are_never_shown_and_leave_no_past_behind(rig: Rig) -> None:
     session = rig.backend.sessions["large"]
-    rig.slow_down(4.5, "large")
-    rig.play(3 / 30, pixels=numbered)
+    rig.slow_down(12.0, "large")
+    rig.slow_down(60.0, "medium")
+    rig.play(6 / 30, pixels=numbered)
     assert rig.live.lanes["s"].governor.settled is None
     rig.slow_down(1.0)
     fallen = len(rig.shown)

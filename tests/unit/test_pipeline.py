@@ -61,6 +61,15 @@ def test_one_late_frame_is_a_stand_in_and_neither_a_change_nor_a_reset(rig: Rig)
     assert session.past > seen_before + 20
 
 
+def test_an_engine_a_little_too_slow_gives_way_to_a_smaller_one_without_the_original_between(rig: Rig) -> None:
+    rig.slow_down(3.9, "large")
+    before = len(rig.shown)
+    rig.play(5.0)
+    after = rig.shown[before:]
+    assert 1 <= sum(shown.stand_in for shown in after) <= 3
+    assert {shown.engine.name for shown in after if not shown.stand_in} == {"fake-medium"}
+
+
 @pytest.mark.parametrize("fps", [30, 60, 200])
 def test_in_overload_the_age_stays_bounded_and_the_picture_settles(fps: int) -> None:
     rig = Rig()
