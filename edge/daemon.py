@@ -56,7 +56,7 @@ from edge.exam_book import Book as ExamBook
 from edge.exams import Exams
 from edge.filing import Equipment, Filing, station_of
 from edge.hatch import Hatch
-from edge.health import Events, Vitals, Watchdog, notify, percentiles
+from edge.health import Events, Tally, Vitals, Watchdog, notify, percentiles
 from edge.intake import Intake
 from edge.lookout import Lookout, Sight
 from edge.outbox import Outbox, utc_now
@@ -301,8 +301,8 @@ def local_now() -> datetime:
 def status(shared: Shared, intake: Intake, live: Live, lookout: Lookout) -> dict[str, Any]:
     """What the control socket answers to "status". Runs on the control thread: reads, never writes."""
     streams = {
-        name: {**_stream_status(shared, intake, live, name), "drift": lookout.facts(name)}
-        for name in list(intake.tallies)
+        name: {**_stream_status(shared, live, name, tally), "drift": lookout.facts(name)}
+        for name, tally in intake.tallies.copy().items()  # the live thread gives a stream's place away when it likes
     }
     memory = psutil.Process().memory_info().rss
     return {
@@ -329,8 +329,8 @@ def open_keys(live: Live) -> dict[str, OpenKey]:
     return {name: lane.open_key for name, lane in lanes.items() if lane.open_key is not None}
 
 
-def _stream_status(shared: Shared, intake: Intake, live: Live, name: str) -> dict[str, Any]:
-    tally, wish, lane = intake.tallies[name], shared.wishes.of(name), live.lanes.get(name)
+def _stream_status(shared: Shared, live: Live, name: str, tally: Tally) -> dict[str, Any]:
+    wish, lane = shared.wishes.of(name), live.lanes.get(name)
     facts: dict[str, Any] = {
         "frames": tally.as_dict(),
         "latency_ms": percentiles(list(tally.latencies_ns)),

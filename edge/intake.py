@@ -16,7 +16,9 @@ from edge.frame import Frame
 from edge.health import Events, Tally
 from edge.sources import Source
 
-TAKEOVER = SECOND // 2  # a silent sender's stream may be taken over by another after this
+TAKEOVER = SECOND // 2  # a silent sender's stream may be taken over by another after this,
+TAKEOVER_PAUSES = 2  # or after so many of its own pauses: between two frames of a slow sender another is no heir
+LONGEST_PAUSE = 2 * SECOND  # a sender that has once been away for longer has no claim to be away so long again
 FORGOTTEN = 10 * SECOND  # a silent stream's place may be given to another after this
 MOST_AT_ONCE = 64  # messages read before a frame is treated: a flood may not keep the live thread reading for ever
 
@@ -26,6 +28,14 @@ class _Sender:
     session: int
     seq: int
     heard_ns: int
+    pause_ns: int = 0  # between its last two frames, or before its first
+
+    def hear(self, frame: Frame) -> None:
+        self.pause_ns = min(frame.received_ns - self.heard_ns, LONGEST_PAUSE)
+        self.session, self.seq, self.heard_ns = frame.session, frame.seq, frame.received_ns
+
+    def has_left(self, now_ns: int) -> bool:
+        return now_ns - self.heard_ns >= max(TAKEOVER, TAKEOVER_PAUSES * self.pause_ns)
 
 
 class Intake:
@@ -38,6 +48,7 @@ class Intake:
         self._max_streams = max_streams
         self._senders: dict[str, _Sender] = {}
         self._waiting: OrderedDict[str, Frame] = OrderedDict()  # one a stream, the longest-waiting stream first
+        self._cut: set[str] = set()  # streams whose next frame has no past
         self._idle = threading.Event()  # never set: something to wait on while a source is away
         self.tallies: dict[str, Tally] = {}
         self.past = Tally()  # the sums of streams that are gone
@@ -95,7 +106,10 @@ class Intake:
         if waiting is not None:
             tally.dropped["superseded"] += 1
             if waiting.cut:
-                frame = replace(frame, cut=True)  # a scene that began with a frame nobody saw has begun all the same
+                self._cut.add(frame.stream)  # a scene that began with a frame nobody saw has begun all the same
+        if frame.stream in self._cut:
+            self._cut.remove(frame.stream)
+            frame = replace(frame, cut=True)
         # A stream keeps its turn: a newer frame must not send it to the back of the queue.
         self._waiting[frame.stream] = frame
 
@@ -108,10 +122,9 @@ class Intake:
             return self._newcomer(frame, sender)
         if frame.seq <= sender.seq:
             return self._begun_again(frame, sender)
-        sender.heard_ns = frame.received_ns
         if frame.seq > sender.seq + 1:
             self.tally(frame.stream).lost_on_the_way += frame.seq - sender.seq - 1
-        sender.seq = frame.seq
+        sender.hear(frame)
         return None
 
     def _first_of_stream(self, frame: Frame) -> str | None:
@@ -123,19 +136,16 @@ class Intake:
 
     def _newcomer(self, frame: Frame, sender: _Sender) -> str | None:
         # Two senders in one stream would mix two patients in one picture: the first keeps it while it speaks.
-        if frame.received_ns - sender.heard_ns < TAKEOVER:
-            return "other-sender"
-        self._senders[frame.stream] = _Sender(frame.session, frame.seq, frame.received_ns)
-        self._events.emit("stream.new-session", stream=frame.stream)
-        return None
+        return self._begin(frame, sender) if sender.has_left(frame.received_ns) else "other-sender"
 
     def _begun_again(self, frame: Frame, sender: _Sender) -> str | None:
         # A sender that counts from the start again without a new session number must not be shut out for ever.
-        if frame.received_ns - sender.heard_ns < TAKEOVER:
-            return "backwards"
-        self._senders[frame.stream] = _Sender(frame.session, frame.seq, frame.received_ns)
+        return self._begin(frame, sender) if sender.has_left(frame.received_ns) else "backwards"
+
+    def _begin(self, frame: Frame, sender: _Sender) -> None:
+        sender.hear(frame)
+        self._cut.add(frame.stream)  # what came before is not its past, even where the session says so
         self._events.emit("stream.new-session", stream=frame.stream)
-        return None
 
     def _room(self, now: int) -> bool:
         if len(self._senders) < self._max_streams:

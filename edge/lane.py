@@ -137,11 +137,11 @@ class Lane:
         self.governor.learn_after(after_ns)
 
     def _fits(self, frame: Frame) -> bool:
-        """The region was found in frames of this size and depth."""
-        region = self._region
+        """The region was found in frames of this size and depth, and what is open is for this modality."""
+        region, key = self._region, self._key
         assert region is not None
-        same_depth = self._key is None or frame.bits == self._key.shape.bits
-        return same_depth and frame.pixels.shape == region.layout.shape
+        same_kind = key is None or (frame.bits == key.shape.bits and frame.modality is key.modality)
+        return same_kind and frame.pixels.shape == region.layout.shape
 
     def _lose_region(self) -> None:
         """A region that no longer fits must not alter one more pixel: it may lie over text now. A new one is not
@@ -158,7 +158,7 @@ class Lane:
         assert rung is not None
         session = self._sessions[rung]
         if not self._is_free(plan):
-            return self._missed(frame, Why.BUSY, taken_ns)
+            return self._blocked(frame, rung, taken_ns)
         try:
             if self._past_is_anothers(frame, rung):
                 session.forget()
@@ -210,6 +210,17 @@ class Lane:
         return original(
             frame, why, stand_in=stand_in, timings=Timings(taken_ns - frame.received_ns, 0, now - taken_ns, 0)
         )
+
+    def _blocked(self, frame: Frame, rung: str, taken_ns: int) -> Shown:
+        """An earlier, late frame still computes. While that is the work of the rung that was just left, the one that
+        has not had its turn yet is not blamed for it."""
+        assert self._late is not None
+        inherited = self._late.rung != rung and taken_ns - self._late.since_ns < DWELL
+        if not inherited:
+            return self._missed(frame, Why.BUSY, taken_ns)
+        waited_ns = self._clock.now() - taken_ns
+        times = Timings(taken_ns - frame.received_ns, 0, waited_ns, 0)
+        return original(frame, Why.BUSY, stand_in=True, timings=times)
 
     def late_before_start(self, frame: Frame, plan: Plan) -> Shown:
         """The governor found it too late to begin: that, too, is a miss."""

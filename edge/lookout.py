@@ -179,7 +179,9 @@ class Lookout:
 
     def _forget_gone(self, now: int) -> None:
         for name in [name for name, stream in self._streams.items() if now - stream.seen_ns > GONE]:
-            del self._streams[name]
+            gone = self._streams.pop(name)
+            if name in self._sight.newest:  # its last picture is still there, and must not be taken for a new one
+                self._streams[name] = _Stream(seen=gone.seen, seen_ns=now, kind=gone.kind)
 
     # ------------------------------------------------ the day
 

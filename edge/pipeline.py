@@ -155,7 +155,7 @@ class Live:
 
     def _turned_away(self, lane: Lane, frame: Frame, wish: Wish, now: int) -> str | None:
         if wish.frozen:
-            lane.heard_ns = now
+            lane.heard_ns, lane.told_not_live = now, False  # what is not shown comes all the same
             lane.forget()
             return "frozen"
         if now - frame.captured_ns > self._config.live.max_age_ms * MS:

@@ -222,14 +222,15 @@ class Steward:
             self._emit("engine.held", engine)
 
     def _sample(self) -> Sample:
-        return {stream: (dict(tally.enhanced), dict(tally.original)) for stream, tally in self._tallies().items()}
+        return _sample_of(self._tallies())
 
     def _figures(self, name: str, since: Sample) -> dict[str, Figures]:
         """Of each stream, from a moment to now."""
         found: dict[str, Figures] = {}
-        for stream, (enhanced, original) in self._sample().items():
+        tallies = self._tallies()  # once: a stream may be gone from the next copy
+        for stream, (enhanced, original) in _sample_of(tallies).items():
             count = trial.counted(name, enhanced, original).since(trial.counted(name, *since.get(stream, ({}, {}))))
-            last = list(self._tallies()[stream].latencies_ns)[-max(1, count.frames) :]
+            last = list(tallies[stream].latencies_ns)[-max(1, count.frames) :]
             enough = min(count.frames, len(last)) >= trial.FEWEST_FRAMES
             found[stream] = Figures(count, int(percentiles(last)["p99"] * MS) if enough else None)
         return found
@@ -281,6 +282,10 @@ class Steward:
     @property
     def _deadline_ns(self) -> int:
         return int(self._shared.config.live.deadline_ms * MS)
+
+
+def _sample_of(tallies: Mapping[str, Tally]) -> Sample:
+    return {stream: (dict(tally.enhanced), dict(tally.original)) for stream, tally in tallies.items()}
 
 
 def settle_interrupted(store: EngineStore, events: Events) -> None:

@@ -92,7 +92,7 @@ class Survey:
         # Searching gives way to the live thread. Opening must not: an engine's own threads inherit what opens it.
         self._finder = ThreadPoolExecutor(1, "find", initializer=thread_yields, initargs=(10,))
         self._trackers: OrderedDict[str, Tracker] = OrderedDict()
-        self._refused_keys: dict[str, OpenKey] = {}  # per stream: what could not be opened, so as not to try for ever
+        self._refused_keys: dict[str, set[OpenKey]] = {}  # per stream: what could not be opened, not to try for ever
         self.inbox: Latest[Look] = Latest()  # put by live, taken by the survey
 
     def load_backends(self) -> None:
@@ -127,7 +127,9 @@ class Survey:
         bits = look.frame.bits
         shape = Shape(region.box.height, region.box.width, bits)
         key = self._key_for(look.frame, self.family_for(look.frame, look.family), shape)
-        if key == look.open_key or key == self._refused_keys.get(look.frame.stream):
+        # A lane that has nothing open (it was closed meanwhile) gets what there is, if only the classical filter.
+        refused = look.open_key is not None and key in self._refused_keys.get(look.frame.stream, ())
+        if key == look.open_key or refused:
             return Prepared(region if self._still_fits(region, look) else None, look.open_key)
         return self._opened(look, region, key)
 
@@ -144,7 +146,8 @@ class Survey:
     def _still_fits(region: Region, look: Look) -> bool:
         """A region is only useful with sessions of its size."""
         shape = Shape(region.box.height, region.box.width, look.frame.bits)
-        return look.open_key is None or look.open_key.shape == shape
+        key = look.open_key
+        return key is None or (key.shape == shape and key.modality is look.frame.modality)
 
     def _tracker(self, stream: str) -> Tracker:
         tracker = self._trackers.setdefault(stream, Tracker())
@@ -172,10 +175,10 @@ class Survey:
             # What runs, runs well: another version of it is taken up whole or not at all.
             for session in sessions.values():
                 session.close()
-            self._refused_keys[look.frame.stream] = key
+            self._refuse(look, key)
             return Prepared(region, look.open_key)
         if not engine_opened and look.open_key is not None:
-            self._refused_keys[look.frame.stream] = key
+            self._refuse(look, key)
             # The last good engine stays: as it is, or opened anew where the size has changed too.
             if look.open_key.shape == key.shape and look.open_key.modality == key.modality:
                 return Prepared(region, look.open_key)
@@ -189,6 +192,9 @@ class Survey:
             cost_ms={rung: round(ns / 1e6, 2) for rung, ns in costs.items()},
         )
         return Prepared(region, key, sessions, costs)
+
+    def _refuse(self, look: Look, key: OpenKey) -> None:
+        self._refused_keys.setdefault(look.frame.stream, set()).add(key)
 
     def _open_rung(
         self, rung: str, engine: Engine | None, grey: Pixels, shape: Shape, stream: str

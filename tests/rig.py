@@ -32,7 +32,7 @@ class Rig:
         self.vitals = Vitals(self.clock)
         self.backend = SlowBackend(self.clock, dict(costs_ms or COSTS_MS))
         self.glass = Glass()
-        shared = Shared(self.config, self.clock, self.events, self.vitals, self.wishes)
+        self.shared = shared = Shared(self.config, self.clock, self.events, self.vitals, self.wishes)
         self.source = ScriptedSource([])
         self.intake = Intake(self.source, self.clock, self.events, self.config.live.max_streams)
         self.survey = Survey(open_catalog([]), self.config.engines, self.events, lambda _kind, _n: self.backend)

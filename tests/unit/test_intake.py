@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.clock import SECOND, ManualClock
+from edge.clock import MS, SECOND, ManualClock
 from edge.errors import BadFrame, SourceUnavailable
 from edge.frame import Frame
 from edge.health import Events
@@ -87,6 +87,36 @@ def test_an_intruder_does_not_keep_the_first_senders_place_alive() -> None:
     door.come(2, session=2)  # the first has been silent for long enough
     assert door.taken() == ("s", 2)
     assert door.dropped()["other-sender"] == 1
+
+
+@pytest.mark.parametrize("period_ms", [700, 1000, 1400])
+def test_a_slow_sender_keeps_its_stream_between_two_of_its_frames(period_ms: int) -> None:
+    door = Door()
+    shown: list[int] = []
+    for n in range(12):
+        for session in (1, 2):
+            door.come(n, session=session)
+            found = door.intake.take(0)
+            shown += [found.session] if found is not None else []
+            door.clock.advance(period_ms * MS // 2)
+    assert len(set(shown[2:])) == 1, f"two senders in one picture: {shown}"
+
+
+def test_one_that_counts_from_the_start_again_has_no_past_in_what_came_before() -> None:
+    door = Door()
+    for seq in range(50, 53):
+        door.come(seq)
+        door.clock.advance(200 * MS)
+    door.intake.take(0)
+    door.clock.advance(TAKEOVER)
+    door.come(1)
+    begun = door.intake.take(0)
+    assert begun is not None
+    assert begun.cut
+    door.come(2)
+    following = door.intake.take(0)
+    assert following is not None
+    assert not following.cut
 
 
 def test_a_silent_senders_stream_is_taken_over_whatever_its_sequence() -> None:

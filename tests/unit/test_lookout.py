@@ -157,6 +157,15 @@ def test_a_stream_that_fell_silent_begins_anew(house: House) -> None:
     assert (house.state, house.told[-1]) == ("unjudged", frozenset())
 
 
+def test_the_last_picture_of_a_silent_stream_is_not_taken_for_a_new_one(house: House) -> None:
+    house.look(60)
+    before = house.day()["kinds"]["ultrasound"]["judged_minutes"]
+    for _ in range(10 * GONE // SECOND):
+        house.clock.advance(SECOND)
+        house.lookout.look()
+    assert house.day()["kinds"]["ultrasound"]["judged_minutes"] == before
+
+
 def test_without_a_region_or_with_anothers_nothing_is_judged(house: House) -> None:
     house.region = None
     house.look(20, spread=30)

@@ -7,11 +7,14 @@ import itertools
 import numpy as np
 import pytest
 
+from edge.backends import Shape
+from edge.catalog import Engine
 from edge.clock import MS, SECOND
 from edge.config import parse
-from edge.errors import EngineFault
-from edge.frame import Box, Treatment, Why
+from edge.errors import EngineFault, EngineRefused
+from edge.frame import Box, Modality, Treatment, Why
 from edge.wire import Flag
+from tests.fakes import SlowSession
 from tests.rig import Rig, textured
 
 
@@ -68,6 +71,72 @@ def test_an_engine_a_little_too_slow_gives_way_to_a_smaller_one_without_the_orig
     after = rig.shown[before:]
     assert 1 <= sum(shown.stand_in for shown in after) <= 3
     assert {shown.engine.name for shown in after if not shown.stand_in} == {"fake-medium"}
+
+
+@pytest.mark.parametrize("late_ms", [100, 135, 200])
+def test_the_smaller_engine_is_not_blamed_for_what_the_one_before_still_computes(rig: Rig, late_ms: int) -> None:
+    rig.slow_down(late_ms / 9, "large")
+    before = len(rig.shown)
+    rig.play(3.0)
+    after = rig.shown[before:]
+    assert {shown.engine.name for shown in after if not shown.stand_in} == {"fake-medium"}
+    assert sum(shown.stand_in for shown in after) <= 2 + late_ms // 33
+
+
+def test_a_rung_that_never_gets_its_turn_is_left_in_the_end(rig: Rig) -> None:
+    rig.slow_down(1e6, "large")
+    rig.play(3.0)
+    assert not rig.shown[-1].stand_in
+    assert rig.shown[-1].treatment is Treatment.ORIGINAL
+
+
+def test_a_frozen_stream_that_comes_is_live(rig: Rig) -> None:
+    rig.play(1.0)
+    rig.wishes.change("s", frozen=True)
+    rig.play(0.5)
+    for _ in range(20):
+        rig.clock.advance(50 * MS)
+        rig.live.step()
+    assert rig.live.lanes["s"].told_not_live
+    rig.play(1.0)
+    assert not rig.live.lanes["s"].told_not_live
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 0.6, 5.0])
+def test_no_frame_is_enhanced_by_an_engine_for_another_modality(pause_s: float) -> None:
+    rig = Rig(config=parse(""))
+    rig.play(10.2, modality=Modality.ULTRASOUND)
+    rig.clock.advance(int(pause_s * SECOND))
+    before, open_before = len(rig.shown), rig.live.lanes["s"].open_key
+    rig.play(8.0, session=9, modality=Modality.FLUOROSCOPY)
+    came = [shown for shown in rig.shown[before:] if shown.frame.session == 9]
+    lane = rig.live.lanes["s"]
+    assert open_before is not None
+    assert open_before.modality is Modality.ULTRASOUND
+    assert lane.open_key is not None
+    assert lane.open_key.modality is Modality.FLUOROSCOPY
+    first = next(n for n, shown in enumerate(came) if shown.treatment is Treatment.ENHANCED)
+    assert len(came) > 100
+    assert 20 <= first < 60, "the old engine must not treat it, the new one must"
+
+
+def test_a_lane_that_was_closed_is_opened_again_whatever_was_refused_before(rig: Rig) -> None:
+    opens = rig.backend.open
+
+    def choosy(engine: Engine | None, shape: Shape) -> SlowSession:
+        if engine is not None and engine.manifest.family != "handbuilt":
+            raise EngineRefused("not on this machine")
+        return opens(engine, shape)
+
+    rig.play(1.0)
+    rig.backend.open = choosy  # type: ignore[method-assign]
+    rig.wishes.change(None, family="ultrasound-clarity")
+    rig.play(1.0)
+    rig.clock.advance(31 * SECOND)
+    rig.play(0.5, stream="another")
+    before = len(rig.shown)
+    rig.play(3.0)
+    assert {shown.engine.name for shown in rig.shown[before + 30 :]} == {"fake-classical"}
 
 
 @pytest.mark.parametrize("fps", [30, 60, 200])

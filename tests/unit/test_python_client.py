@@ -351,6 +351,23 @@ def test_older_pictures_are_passed_over(peer: Any) -> None:
         assert len(seqs) + opened.superseded == 3
 
 
+def test_a_notice_does_not_throw_away_the_picture_that_it_speaks_of(peer: Any) -> None:
+    daemon, opened = viewer(peer)
+    with opened:
+        daemon.send_multipart(message(enhanced(1)))
+        assert next_of(opened).seq == 1
+        opened._socket.setsockopt(zmq.RCVHWM, 100)
+        daemon.send_multipart(message(enhanced(2)))
+        daemon.send_multipart(message(enhanced(3)))
+        daemon.send_multipart(notice(enhanced(3), LIVE | wire.Flag.FROZEN))
+        shown = next_of(opened)
+        while not shown.frozen:  # however the messages were cut into readings
+            shown = next_of(opened)
+        assert shown.seq == 3
+        np.testing.assert_array_equal(shown.pixels, enhanced(3).pixels)
+        assert opened.superseded <= 1
+
+
 def test_a_daemon_that_is_gone_is_not_live(peer: Any) -> None:
     daemon, opened = viewer(peer)
     with opened:

@@ -355,6 +355,10 @@ def _text(field_: bytes) -> str:
     return "".join(letter if " " <= letter <= "~" else "?" for letter in text)
 
 
+def _has_pixels(parts: list[zmq.Frame]) -> bool:
+    return len(parts) > 2  # topic, header, pictures
+
+
 class Holding:
     """What one stream's display holds: the rules for a late frame, a notice and silence. Pure."""
 
@@ -441,16 +445,20 @@ class Viewer:
         return max(0.0, min([timeout_s, *(heard + SILENCE_S - now for heard in live)]))
 
     def _receive(self) -> list[Picture]:
-        newest: dict[bytes, list[zmq.Frame]] = {}
+        newest: dict[bytes, list[list[zmq.Frame]]] = {}  # of each stream: a picture, and a notice that came after it
         while True:
             try:
                 parts = self._socket.recv_multipart(zmq.DONTWAIT, copy=False)
             except zmq.Again:
                 break
-            topic = parts[0].bytes
-            self.superseded += topic in newest
-            newest[topic] = parts
-        return [picture for parts in newest.values() if (picture := self._show(parts)) is not None]
+            had = newest.get(parts[0].bytes, [])
+            # FROZEN says so of the last picture: whoever throws that away stands on another than was stored.
+            kept = [before for before in had if _has_pixels(before) and not _has_pixels(parts)]
+            self.superseded += len(had) - len(kept)
+            newest[parts[0].bytes] = [*kept, parts]
+        shown = ([self._show(parts) for parts in messages] for messages in newest.values())
+        pictures = ([picture for picture in each if picture is not None] for each in shown)
+        return [each[-1] for each in pictures if each]
 
     def _show(self, parts: list[zmq.Frame]) -> Picture | None:
         try:
