@@ -17,7 +17,7 @@ from edge import reporter
 from edge.audit import Audit, Entry, dicom
 from edge.clock import SECOND
 from edge.config import AuditTrail, Config, Tls
-from edge.errors import ConfigError, OutboxFault
+from edge.errors import ConfigError, LimpidError, OutboxFault
 from edge.exam_book import BOOK, Pages
 from edge.forwarder import Surroundings
 from edge.outbox import Outbox
@@ -113,6 +113,6 @@ class Studies:
         return "", "", {}
 
     def _pages(self) -> Pages:
-        with contextlib.suppress(OSError, OutboxFault, msgspec.MsgspecError, UnicodeDecodeError):
+        with contextlib.suppress(OSError, LimpidError, msgspec.MsgspecError, UnicodeDecodeError):
             return msgspec.json.decode(self._places.exams.read(BOOK), type=Pages)
         return Pages()

@@ -66,6 +66,14 @@ class _Burst:
     angles: Angles | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Clip:
+    """A clip that is being recorded; its pictures are the recorder's."""
+
+    asked_ns: int
+    angles: Angles | None
+
+
 class Shutter:
     def __init__(
         self,
@@ -87,7 +95,7 @@ class Shutter:
         self._closed = False
         self._tended_ns = 0
         self._bursts: list[_Burst] = []
-        self._clip_angles: dict[str, Angles | None] = {}  # of the clips that are being recorded
+        self._clips: dict[str, _Clip] = {}  # by stream
         self.recorder = pictures.recorder
 
     # ------------------------------------------------ asked by the control thread
@@ -186,12 +194,28 @@ class Shutter:
     def step(self, timeout_s: float) -> None:
         """One job, if one comes in time; then what is due anyway."""
         now = self._clock.now()
-        if now - self._tended_ns >= TEND_EVERY or not self._tended_ns:
+        if not self._tended_ns:
+            self._exams.tend(now)  # yesterday's exam ends first, whatever was asked for already
             self._tended_ns = now
-            self._exams.tend(now)
+        elif now - self._tended_ns >= TEND_EVERY:
+            self._exams.tend(now, self._exam_may_end)
+            self._tended_ns = now
         with contextlib.suppress(queue.Empty):
             self._carry_out(self._jobs.get(timeout=timeout_s))
         self._collect()
+
+    def _exam_may_end(self) -> bool:
+        """For idleness: not while pictures are being taken for it, whatever the wall clock says."""
+        if self._bursts or not self._jobs.empty() or self._a_clip_runs():
+            return False
+        self.finish_recordings()
+        return True
+
+    def _a_clip_runs(self) -> bool:
+        """One whose scanner fell silent hears of no bound and would go on for ever: past its longest time it does not
+        count, or tomorrow's patient would find this exam open."""
+        longest, now = self._settings.clip_seconds * SECOND, self._clock.now()
+        return any(now - clip.asked_ns <= longest for clip in self._clips.values())
 
     def _collect(self) -> None:
         """Clips that reached their bound, bursts that have their pictures or waited long enough."""
@@ -228,8 +252,9 @@ class Shutter:
             raise ConfigError(f"a clip of stream {stream} is being recorded already")
         self._filing.check_room()  # now, not after a minute of recording
         opened = self._filing.open_exam(asked_ns)
-        self._clip_angles[stream] = request.angles
+        self._clips[stream] = _Clip(asked_ns, request.angles)
         self.recorder.start(stream, asked_ns)
+        self._exams.touch()
         self._events.emit("clip.started", stream=stream)
         return {"stream": stream, "recording": True, "longest_s": self._settings.clip_seconds, **opened}
 
@@ -250,6 +275,7 @@ class Shutter:
         due_ns = asked_ns + request.count * every_ns + BURST_PATIENCE
         pictures = self.recorder.burst(stream, request.count, every_ns, asked_ns)
         self._bursts.append(_Burst(stream, request.count, asked_ns, due_ns, pictures, answer, request.angles))
+        self._exams.touch()
 
     def _end_burst(self, burst: _Burst) -> Answer:
         self._bursts.remove(burst)
@@ -271,7 +297,7 @@ class Shutter:
         self.recorder.remember(stream, outcome)
 
     def _store_recording(self, stream: str) -> Answer:
-        recording, angles = self.recorder.stop(stream), self._clip_angles.pop(stream, None)
+        recording, angles = self.recorder.stop(stream), self._clips.pop(stream).angles
         notices = (f"the clip ended by itself: {recording.ended}",) if recording.ended else ()
         if not recording.shown:
             raise CaptureRefused(f"not stored: no picture of stream {stream} came while the clip was recorded")

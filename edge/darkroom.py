@@ -33,6 +33,7 @@ from edge.places import places_of
 from edge.way import RightOfWay, standing_aside
 
 NOT_SENT = "the identity was corrected before it was sent; a corrected copy took its place"
+NOT_ANSWERED = "the identity was corrected before an archive said that it has it; a corrected copy took its place"
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -47,6 +48,7 @@ class Develop(msgspec.Struct, frozen=True, tag="develop", tag_field="do"):
 
     capture: str
     provisional: bool
+    plain: bool = True  # it may go as it is where it cannot be compressed: its identity is right for certain
 
 
 class Correct(msgspec.Struct, frozen=True, tag="correct", tag_field="do"):
@@ -64,6 +66,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
     images: tuple[Image, ...] = ()  # what the captures' objects are now
     left: dict[str, str] = {}  # captures that could not follow, and why
+    again: tuple[str, ...] = ()  # those of them that may follow another time: the disk was full, somebody parked it
 
 
 class Darkroom:
@@ -104,6 +107,7 @@ class Darkroom:
     def _correct(self, job: Correct) -> Outcome:
         images: list[Image] = []
         left: dict[str, str] = {}
+        again: list[str] = []
         for name in job.captures:
             capture = self._find(name)
             if capture is None:
@@ -113,7 +117,10 @@ class Darkroom:
                 images += self._copied(capture, job.exam) if job.copies else self._settled(capture, job.exam)
             except OutboxFault as error:
                 left[name] = str(error)
-        return Outcome(ok=True, images=tuple(images), left=left)
+            except (CaptureRefused, OSError) as error:  # one capture's trouble: the others need not wait for it
+                left[name] = str(error)
+                again.append(name)
+        return Outcome(ok=True, images=tuple(images), left=left, again=tuple(again))
 
     def _settled(self, capture: Capture, exam: Exam) -> list[Image]:
         """The right identity in place, and let go."""
@@ -122,13 +129,17 @@ class Darkroom:
         return images_of(self._outbox.capture(capture.id))
 
     def _copied(self, capture: Capture, exam: Exam) -> list[Image]:
-        """A corrected copy beside it. What was certainly not sent yet is set apart, so that only the copy is sent."""
-        was_sent = bool(capture.marks)
+        """A corrected copy beside it. What no archive answered for yet is set apart, so that no more of it is sent.
+
+        A marker is written after the answer: what is on its way, or whose answer was lost, has none and may be in the
+        archive all the same. Only what is held was certainly not sent, for the forwarder is never given it.
+        """
+        was_sent = bool(capture.marks) or not capture.held
         with ExitStack() as files:
             made = self._made(capture, lambda file: self._corrected(file, exam, was_sent=was_sent), files)
             name = self._copy_of(made) or self._outbox.put(_draft(capture, made, exam.uid, held=False))
-        if not was_sent:
-            self._outbox.discard(capture.id, NOT_SENT)
+        if not capture.marks:
+            self._outbox.discard(capture.id, NOT_ANSWERED if was_sent else NOT_SENT)
         return images_of(self._outbox.capture(name))
 
     def _copy_of(self, made: list[Made]) -> str | None:

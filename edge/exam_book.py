@@ -14,9 +14,9 @@ from typing import Literal
 import msgspec
 
 from edge import durable
-from edge.errors import OutboxFault
+from edge.errors import ConfigError, OutboxFault
 from edge.exam import Exam
-from edge.outbox.seal import Key, Sealer, Unsealer
+from edge.outbox.seal import MAGIC, Key, Sealer, Unsealer
 
 BOOK = "exams.json"
 MOST_ENDED = 200  # exams that are over and settled; older ones are forgotten, the archive has them
@@ -76,10 +76,17 @@ class Vault:
         durable.write_durably(self.folder / name, self._sealed(content))
 
     def read(self, name: str) -> bytes:
-        """Raises OSError, or OutboxFault where it is not what was written."""
+        """Raises OSError; OutboxFault where it is not what was written; ConfigError where the key is not at hand.
+
+        Each file says itself whether it is sealed: a key may be added at any time, and what was written before lies in
+        plain until it is written again. So a key keeps these files secret; that nobody else puts one in their place
+        is, as for the outbox's own records, up to the rights of the folder.
+        """
         content = (self.folder / name).read_bytes()
-        if self._key is None:
+        if not content.startswith(MAGIC):
             return content
+        if self._key is None:
+            raise ConfigError(f"[outbox] {name} is sealed with key {_key_id(content)}, and there is no key at hand")
         with Unsealer(io.BytesIO(content), self._key) as file:
             return file.read()
 
@@ -102,21 +109,32 @@ class Vault:
         return b"".join(pieces)
 
 
+def _key_id(sealed: bytes) -> str:
+    return sealed[len(MAGIC) : len(MAGIC) + 8].hex()
+
+
 class Book:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
+        self._unread: OSError | None = None  # the disk refused what is in the book: it must not be written over
 
     def read(self) -> Pages:
-        """What was written last. A file that cannot be read is set aside: the appliance goes on without it."""
+        """What was written last. What does not decode is set aside: the appliance goes on without it. ConfigError: it
+        is sealed, and the key is not at hand. Where the disk refuses, the picture goes on, and no exam is recorded."""
         try:
             return msgspec.json.decode(self._vault.read(BOOK), type=Pages)
         except FileNotFoundError:
             return Pages()
-        except (msgspec.MsgspecError, UnicodeDecodeError, OutboxFault, OSError):
+        except OSError as error:
+            self._unread = error
+            return Pages()
+        except (msgspec.MsgspecError, UnicodeDecodeError, OutboxFault):
             with contextlib.suppress(OSError):
                 self._vault.rename(BOOK, BOOK + ".damaged")
             return Pages()
 
     def write(self, pages: Pages) -> None:
         """Durable when it returns. Raises OSError, and leaves what was written before."""
+        if (error := self._unread) is not None:
+            raise OSError(error.errno, f"the exams of before cannot be read ({error.strerror})") from error
         self._vault.write(BOOK, msgspec.json.encode(pages))

@@ -84,6 +84,10 @@ class Exams:
     def entry(self, uid: str) -> Entry | None:
         return self._pages.entries.get(uid)
 
+    def is_superseded(self, uid: str) -> bool:
+        """Another exam took its place: the book calls it discarded, but what it holds was copied."""
+        return any(entry.replaces == uid for entry in self._pages.entries.values())
+
     def show(self, *, identity: bool) -> dict[str, Any]:
         """The patient only where that was asked for. From any thread."""
         pages = self._pages
@@ -191,12 +195,16 @@ class Exams:
         )
         self._write_or_later(self._pages.with_entry(entry))
 
-    def tend(self, now_ns: int) -> None:
-        """Now and then: write what could not be written, close what was forgotten."""
+    def touch(self) -> None:
+        """A clip or burst has begun: the exam is in use. Written down with whatever is written next."""
+        self._pages = self._pages.with_entry(Changes(self._open_entry(), touched=self._now()))
+
+    def tend(self, now_ns: int, may_end: Callable[[], bool] = lambda: True) -> None:
+        """Now and then: write what could not be written, close what was forgotten, unless `may_end` says not now."""
         if self._unwritten:
             self._write_or_later(self._pages)
         entry = self._pages.entries.get(self._pages.current)
-        if entry is not None and self._is_forgotten(entry):
+        if entry is not None and self._is_forgotten(entry) and may_end():
             self._events.emit("exam.closed-idle", exam=entry.exam.uid)
             self._end("closed", now_ns)
 
@@ -279,7 +287,11 @@ class Exams:
         self.since_ns = now_ns
         self._write_or_later(self._pages.with_entry(entry, current=""))
         self._apply(None)
-        self._events.emit(f"exam.{progress}", exam=entry.exam.uid, captures=len(entry.captures))
+        self._events.emit(
+            "exam.closed" if progress == "closed" else "exam.discarded",
+            exam=entry.exam.uid,
+            captures=len(entry.captures),
+        )
         if not entry.exam.provisional and not entry.correcting:
             self._tell_end(entry)
         return entry.exam

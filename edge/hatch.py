@@ -1,7 +1,7 @@
 """Takes jobs to the darkroom and brings its answers back. Runs on the hatch thread of the live process.
 
 The darkroom is started with the first job, started again when it ends on its own, and ended with us. A job on which it
-ends twice is given up: a capture that could not be compressed is let go as it is.
+ends twice is given up. A capture that could not be compressed, for whatever reason, is let go as it is.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class _Errand:
     job: Job
     outcome: Future[Outcome] = field(default_factory=Future[Outcome])
     handed_in_s: float = field(default_factory=time.monotonic)
+    not_before_s: float = 0.0
 
 
 class Hatch:
@@ -51,11 +52,12 @@ class Hatch:
         self._let_go = let_go  # release a capture as it is
         self._command = command or [sys.executable, "-m", "edge.darkroom"]
         self._errands: queue.SimpleQueue[_Errand] = queue.SimpleQueue()
+        self._later: list[_Errand] = []  # of the hatch thread
         self._child: subprocess.Popen[bytes] | None = None
 
-    def hand_in(self, job: Job) -> Future[Outcome]:
+    def hand_in(self, job: Job, after_s: float = 0.0) -> Future[Outcome]:
         """From any thread; never waits."""
-        errand = _Errand(job)
+        errand = _Errand(job, not_before_s=time.monotonic() + after_s)
         self._errands.put(errand)
         return errand.outcome
 
@@ -63,16 +65,29 @@ class Hatch:
         thread_yields(10)
         try:
             while not stop.is_set():
-                try:
-                    errand = self._errands.get(timeout=LOOK_S)
-                except queue.Empty:
-                    continue
-                self._go(errand, stop)
+                if (errand := self._next()) is not None:
+                    self._go(errand, stop)
         finally:
             self._end()
 
+    def _next(self) -> _Errand | None:
+        now = time.monotonic()
+        due = next((one for one in self._later if one.not_before_s <= now), None)
+        if due is not None:
+            self._later.remove(due)
+            return due
+        try:
+            errand = self._errands.get(timeout=LOOK_S)
+        except queue.Empty:
+            return None
+        if errand.not_before_s <= time.monotonic():
+            return errand
+        self._later.append(errand)
+        return None
+
     def _go(self, errand: _Errand, stop: threading.Event) -> None:
-        if isinstance(errand.job, Develop) and time.monotonic() - errand.handed_in_s > LONGEST_HELD_S:
+        waited_s = time.monotonic() - errand.handed_in_s
+        if isinstance(errand.job, Develop) and errand.job.plain and waited_s > LONGEST_HELD_S:
             self._let_go_plain(errand.job)  # compressing must not keep a capture from leaving
             errand.outcome.set_result(Outcome(ok=True))
             return
@@ -84,11 +99,11 @@ class Hatch:
                 self._bring(errand, msgspec.json.decode(answer, type=Outcome))
                 return
             self._events.emit("darkroom.ended", status=self._end())
-        if isinstance(errand.job, Develop):
-            self._let_go_plain(errand.job)
         self._bring(errand, Outcome(ok=False, error="the darkroom ended over it"))
 
     def _let_go_plain(self, job: Develop) -> None:
+        if not job.plain:
+            return
         self._events.emit("darkroom.skipped", captures=[job.capture])
         with contextlib.suppress(OutboxFault, OSError):
             if not job.provisional:
@@ -98,6 +113,8 @@ class Hatch:
         if not outcome.ok:
             captures = [errand.job.capture] if isinstance(errand.job, Develop) else list(errand.job.captures)
             self._events.emit("darkroom.failed", captures=captures, reason=outcome.error)
+            if isinstance(errand.job, Develop):
+                self._let_go_plain(errand.job)
         errand.outcome.set_result(outcome)
 
     def _ask(self, line: bytes, stop: threading.Event) -> bytes | None:

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -23,16 +24,17 @@ from edge.darkroom import Outcome
 from edge.daylist import DayList, matching
 from edge.errors import ConfigError, LimpidError, SinkUnavailable
 from edge.exam import Order, Patient
+from edge.exam_book import Image
 from edge.exams import Correction, Exams, Opening
 from edge.filing import Answer
 from edge.requests import ExamClose, ExamCorrect, ExamDiscard, ExamOpen, ExamRequest, ExamShow, ExamWorklist
 from edge.scheduled import Item, Question, Reply
 from edge.shared import Shared
-from edge.storeroom import Storeroom
+from edge.storeroom import DISCARDED, Storeroom
 
 DETAILS = ("operator", "body_part", "laterality", "implant", "priority")
 ASK_WORKLIST = (sys.executable, "-m", "edge.worklist")
-DISCARDED = "the exam was discarded"
+AGAIN_S = 60.0  # a correction that could not be carried out is tried again
 
 
 class Reception:
@@ -81,7 +83,7 @@ class Reception:
     def _taken_up(self) -> Answer:
         self._storeroom.take_up(self._exams)
         for correction in self._exams.unfinished():
-            self._carry_out(correction, Future())
+            self._begin(correction, Future())
         return {}
 
     def _open(self, opening: Opening, now_ns: int) -> Answer:
@@ -105,27 +107,44 @@ class Reception:
         if patient is None:
             raise ConfigError("nothing to correct with: name an item of the worklist, or type the patient")
         correction = self._exams.correct(request.exam, patient, order, from_worklist=from_worklist)
-        self._carry_out(correction, answer)
+        self._begin(correction, answer)
 
-    def _carry_out(self, correction: Correction, answer: Future[Answer]) -> None:
-        """Answered when every stored object has followed; the darkroom's word comes back onto this thread."""
-        if not correction.captures:
+    def _begin(self, correction: Correction, answer: Future[Answer]) -> None:
+        correction = self._storeroom.with_unlisted(correction)
+        if correction.captures:
+            self._carry_out(correction, answer)
+        else:
             self._corrected(correction, Outcome(ok=True), answer)
-            return
 
-        def come_back(done: Future[Outcome]) -> None:
-            outcome = done.result()
+    def _carry_out(
+        self, correction: Correction, answer: Future[Answer], done: tuple[Image, ...] = (), after_s: float = 0.0
+    ) -> None:
+        """Answered when every stored object was tried; the darkroom's word comes back onto this thread."""
+
+        def come_back(told: Future[Outcome]) -> None:
+            outcome = told.result()
+            outcome = msgspec.structs.replace(outcome, images=(*done, *outcome.images))
             try:
                 self._shutter.do(partial(self._corrected, correction, outcome, answer), answer)
-            except LimpidError as error:  # we are stopping: it is done again at the next start
+            except LimpidError as error:  # too much is waiting; or we are stopping, and the next start does it again
                 answer.set_exception(error)
+                self._try_again(correction, outcome)
 
-        self._storeroom.correct(correction).add_done_callback(come_back)
+        self._storeroom.correct(correction, after_s).add_done_callback(come_back)
+
+    def _try_again(self, correction: Correction, outcome: Outcome) -> None:
+        """With what has not followed yet, after a pause. Nobody waits for the answer."""
+        captures = outcome.again if outcome.ok else correction.captures
+        self._carry_out(replace(correction, captures=captures), Future(), outcome.images, AGAIN_S)
 
     def _corrected(self, correction: Correction, outcome: Outcome, answer: Future[Answer]) -> None:
         if not outcome.ok:
+            self._try_again(correction, outcome)
             raise SinkUnavailable(f"the identity is corrected, the stored captures are not yet: {outcome.error}")
-        self._exams.corrected(correction.exam.uid, outcome.images)
+        if outcome.again:
+            self._try_again(correction, outcome)  # until then the book says that it is being corrected
+        else:
+            self._exams.corrected(correction.exam.uid, outcome.images)
         answer.set_result(
             {
                 "exam": correction.exam.uid,

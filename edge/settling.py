@@ -18,7 +18,8 @@ from edge.clock import SECOND
 from edge.dicom import uids
 from edge.errors import LimpidError, OutboxFault
 from edge.forwarder import Courier, Surroundings
-from edge.outbox import Item
+from edge.outbox import Facts, Item
+from edge.outbox.retention import kept_s
 from edge.sinks import Answer
 
 MOST_AT_ONCE = 100  # objects in one question
@@ -37,6 +38,7 @@ class Settling:
         self._losses: dict[Key, int] = {}  # how often the destination had said "stored", and had not
         self._unannounced: dict[str, int] = {}  # exams, and since when they are known to wait for their notice
         self._started = around.clock.now()
+        self._started_s = kept_s(around.outbox.folder / "served.json") or 0.0  # the outbox's count, as this run begins
         self._next_ask = 0
         self._failures = 0
 
@@ -90,13 +92,27 @@ class Settling:
 
     def _announced(self, items: list[Item], now: int) -> list[Item]:
         exams = self._around.unannounced() if items else frozenset[str]()
-        self._unannounced = {exam: self._unannounced.get(exam, now) for exam in exams}
+        known = self._unannounced
+        self._unannounced = {
+            exam: known[exam] if exam in known else self._waits_since(exam, items, now) for exam in exams
+        }
         waits = {exam for exam, since in self._unannounced.items() if now < self._deadline(since)}
         return [item for item in items if item.capture.exam_uid not in waits]
 
+    def _waits_since(self, exam: str, items: list[Item], now: int) -> int:
+        """Since when an exam waits for its notice: from now, or from when an earlier run had sent its objects."""
+        sent = (self._around.outbox.facts(item, "sent") for item in items if item.capture.exam_uid == exam)
+        waited_s = max((self._started_s - facts.served_s for facts in sent if facts), default=0.0)
+        return self._started - int(waited_s * SECOND) if waited_s > 0 else now
+
     def _asked_until(self, item: Item) -> int:
-        """After a restart the deadline starts anew: wall clocks jump, and asking later than need be does no harm."""
-        return self._ask_again_at.get(self._transaction(item), self._deadline(self._started))
+        return self._ask_again_at[self._transaction(item)]
+
+    def _deadline_of_earlier(self, asked: Facts) -> int:
+        """Of what an earlier run asked, by the outbox's count: a device that is never on for so long would never ask
+        again. A marker ahead of the count is due: one of the two was lost, and to ask once more does no harm."""
+        waited_s = self._started_s - asked.served_s
+        return self._deadline(self._started - int(waited_s * SECOND)) if waited_s >= 0 else self._started
 
     def _deadline(self, start_ns: int) -> int:
         return start_ns + int(self._rules.commitment_minutes * 60 * SECOND)
@@ -104,8 +120,9 @@ class Settling:
     def _transaction(self, item: Item) -> str:
         known = self._transactions.get(item.key)
         if known is None:
-            facts = self._around.outbox.facts(item, "asked")
-            known = self._transactions[item.key] = facts.transaction if facts else ""
+            facts = self._around.outbox.facts(item, "asked") or Facts()
+            known = self._transactions[item.key] = facts.transaction
+            self._ask_again_at.setdefault(known, self._deadline_of_earlier(facts))
         return known
 
     def _take_in(self) -> None:

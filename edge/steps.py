@@ -7,13 +7,13 @@ file is for the owner alone and its name says only its place in the queue.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 
 import msgspec
 
-from edge.errors import OutboxFault
+from edge.errors import ConfigError, OutboxFault
 from edge.exam import Exam, step_uid
 from edge.exam_book import Image, Vault
 
@@ -67,9 +67,14 @@ class StepQueue:
     # ------------------------------------------------ forward
 
     def first(self) -> Waiting | None:
-        """The oldest that is not parked. One that cannot be read is set aside, and the queue goes on."""
+        """The oldest that is not parked. One that does not decode is set aside, and the queue goes on. One that cannot
+        be read now (no key at hand, a disk that fails) stays what it is, and those behind it wait: an exam must not
+        end at the archive before it began."""
         for name in self._vault.names("*" + WAITS):
-            notice = self._read(name)
+            try:
+                notice = self._read(name)
+            except (ConfigError, OSError):
+                return None
             if notice is not None:
                 return Waiting(name, notice)
             self._set_aside(name, DAMAGED)
@@ -77,18 +82,16 @@ class StepQueue:
 
     def exams(self) -> set[str]:
         """Of which something is yet to be told."""
-        notices = (self._read(name) for name in self._vault.names("*" + WAITS))
-        return {notice.exam.uid for notice in notices if notice is not None}
+        return {one.notice.exam.uid for one in self._readable()}
 
     def done(self, waiting: Waiting) -> None:
         self._vault.remove(waiting.name)
 
     def park(self, waiting: Waiting) -> None:
         """Refused for good: kept, with whatever else is about the same step."""
-        for name in self._vault.names("*" + WAITS):
-            notice = self._read(name)
-            if notice is not None and notice.step_uid == waiting.notice.step_uid:
-                self._set_aside(name, PARKED)
+        for one in self._readable():
+            if one.notice.step_uid == waiting.notice.step_uid:
+                self._set_aside(one.name, PARKED)
 
     def release(self) -> int:
         """Try the parked ones again."""
@@ -110,10 +113,19 @@ class StepQueue:
         """How many wait, are parked, are damaged."""
         return {state: len(self._vault.names("*" + suffix)) for state, suffix in STATES.items()}
 
+    def _readable(self) -> Iterator[Waiting]:
+        for name in self._vault.names("*" + WAITS):
+            notice = None
+            with contextlib.suppress(ConfigError, OSError):
+                notice = self._read(name)
+            if notice is not None:
+                yield Waiting(name, notice)
+
     def _read(self, name: str) -> Notice | None:
+        """None: it is not what was written. Raises OSError, or ConfigError where its key is not at hand."""
         try:
             return msgspec.json.decode(self._vault.read(name), type=Notice)
-        except (msgspec.MsgspecError, UnicodeDecodeError, OutboxFault, OSError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, OutboxFault):
             return None
 
     def _set_aside(self, name: str, suffix: str) -> None:

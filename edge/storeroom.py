@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 
 from edge.config import Config
-from edge.darkroom import Correct, Develop, Outcome
+from edge.darkroom import Correct, Develop, Outcome, images_of
 from edge.errors import CaptureRefused, ConfigError, OutboxFault
+from edge.exam_book import Entry
 from edge.exams import Correction, Exams
 from edge.hatch import Hatch
 from edge.health import Events
-from edge.outbox import Draft, Outbox
+from edge.outbox import Capture, Draft, Outbox
+
+DISCARDED = "the exam was discarded"
 
 
 class Storeroom:
@@ -38,8 +42,18 @@ class Storeroom:
         if self._compresses:
             self._hatch.hand_in(Develop(capture, provisional))
 
-    def correct(self, correction: Correction) -> Future[Outcome]:
-        return self._hatch.hand_in(Correct(correction.exam, correction.captures, correction.copies))
+    def correct(self, correction: Correction, after_s: float = 0.0) -> Future[Outcome]:
+        return self._hatch.hand_in(Correct(correction.exam, correction.captures, correction.copies), after_s)
+
+    def with_unlisted(self, correction: Correction) -> Correction:
+        """And what a power cut kept out of the book: the listing of the outbox is the truth."""
+        whose = correction.exam.corrects if correction.copies else correction.exam.uid
+        try:
+            stored = self._outbox.captures()
+        except OSError:
+            return correction
+        unlisted = [one.id for one in stored if one.exam_uid == whose and one.id not in correction.captures]
+        return replace(correction, captures=(*correction.captures, *unlisted))
 
     def discard(self, captures: Sequence[str], reason: str) -> list[str]:
         """Set apart, not sent from now on. Gives those that could not be."""
@@ -52,19 +66,40 @@ class Storeroom:
         return kept
 
     def take_up(self, exams: Exams) -> None:
-        """After a power cut: what was not developed yet is, and what the archive may have now is let go."""
+        """After a power cut: the outbox and the book are brought together, and what was begun is finished."""
         if not self._outbox.folder.is_dir():
             return
         try:
             self._own()
-            held = [capture for capture in self._outbox.captures() if capture.held]
+            stored = self._outbox.captures()
         except (CaptureRefused, OSError) as error:
             self._events.emit("outbox.unavailable", reason=str(error))
             return
-        for capture in held:
+        for capture in stored:
             entry = exams.entry(capture.exam_uid)
-            if entry is not None and not entry.correcting:
-                self._hatch.hand_in(Develop(capture.id, entry.exam.provisional))
+            if entry is None or exams.is_superseded(capture.exam_uid):
+                continue  # nobody's; or its correction makes copies of it
+            if entry.progress == "discarded":
+                self.discard([capture.id], DISCARDED)
+            else:
+                self._take_up(capture, entry, exams)
+
+    def _take_up(self, capture: Capture, entry: Entry, exams: Exams) -> None:
+        unlisted = capture.id not in entry.captures
+        is_open = exams.current is not None and exams.current.uid == entry.exam.uid
+        if unlisted and is_open:
+            # Its stream is not known any more; a place too many only leaves out some series numbers.
+            exams.stored(entry.streams[-1] if entry.streams else "", images_of(capture))
+        is_successor = bool(entry.replaces)  # what is stored under it carries its identity, whatever is being corrected
+        if not capture.held or (entry.correcting and not is_successor):
+            return
+        if unlisted and not is_open and not entry.exam.provisional:
+            # A correction may not have known of it, so what it says is in doubt: the identity is written once more.
+            self._hatch.hand_in(Develop(capture.id, provisional=True))
+            self._hatch.hand_in(Correct(entry.exam, (capture.id,), copies=False))
+            return
+        # One that a correction had to leave behind is held, too: none goes unless it can be read.
+        self._hatch.hand_in(Develop(capture.id, entry.exam.provisional, plain=is_successor))
 
     def _own(self) -> None:
         if self._owned:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sys
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, cast
 
@@ -48,7 +50,19 @@ def ask(config: Config, today: date, accession: str = "", patient_id: str = "") 
             _check(status)
             if answer is not None and len(found) < worklist.most:
                 found += items(answer)
-    return sorted(found, key=lambda item: (item.order.scheduled, item.key))
+    return sorted(_told_apart(found), key=lambda item: (item.order.scheduled, item.key))
+
+
+def _told_apart(found: Sequence[Item]) -> list[Item]:
+    """Each item once. Two that differ under one key are both left out, and that is said: whoever names the one must not
+    get the other."""
+    by_key: dict[str, set[Item]] = defaultdict(set)
+    for item in found:
+        by_key[item.key].add(item)
+    ambiguous = sum(len(items) for items in by_key.values() if len(items) > 1)
+    if ambiguous:
+        print(f"worklist: {ambiguous} items left out: their keys do not tell them apart", file=sys.stderr)
+    return [item for items in by_key.values() if len(items) == 1 for item in items]
 
 
 def question(worklist: Worklist, today: date, accession: str = "", patient_id: str = "") -> Dataset:
@@ -83,7 +97,8 @@ def items(answer: Dataset) -> list[Item]:
         size_m=_number(answer, "PatientSize"),
         weight_kg=_number(answer, "PatientWeight"),
     )
-    return [Item(_key(answer, step), patient, _order(answer, step)) for step in _steps(answer)]
+    orders = [_order(answer, step) for step in _steps(answer)]
+    return [Item(_key(patient, order), patient, order) for order in orders]
 
 
 def _from_utf8(_dataset: Dataset, element: DataElement) -> None:
@@ -130,11 +145,11 @@ def _codes() -> Dataset:
     return code
 
 
-def _key(answer: Dataset, step: Dataset) -> str:
-    """The same step has the same key in every answer; it is drawn from UIDs and numbers of the order alone."""
-    facts = [_text(answer, "StudyInstanceUID"), _text(answer, "RequestedProcedureID")]
-    facts += [_text(answer, "AccessionNumber"), _text(step, "ScheduledProcedureStepID")]
-    return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:10]
+def _key(patient: Patient, order: Order) -> str:
+    """The same item has the same key in every answer. Drawn from all that was told: there are worklists that leave out
+    the study's UID, or number the steps of every patient alike. An item that was changed since has another key, so
+    that it is asked for again rather than opened as something else."""
+    return hashlib.sha256(msgspec.json.encode((patient, order))).hexdigest()[:10]
 
 
 def _text(dataset: Dataset, keyword: str) -> str:

@@ -72,8 +72,13 @@ def comments(facts: Facts) -> str:
     return ". ".join(text for text in told if text)[:_MOST_COMMENT]
 
 
-def _animal(facts: Visit, value: str) -> str | None:
+def _animal(facts: Visit, value: object) -> object:
     return value if facts.exam.patient.species == "animal" else None
+
+
+def _of_animals(keyword: str) -> Attribute[Visit]:
+    """What the standard wants said of an animal and nobody tells us."""
+    return Attribute(keyword, "2C", "animals: not known, empty", lambda f: _animal(f, EMPTY))
 
 
 PATIENT: Module[Visit] = Module("Patient", (
@@ -83,6 +88,11 @@ PATIENT: Module[Visit] = Module("Patient", (
     Attribute("PatientBirthDate", "2", "worklist or typed", lambda f: f.exam.patient.birth_date),
     Attribute("PatientSex", "2", "worklist or typed", lambda f: f.exam.patient.sex),
     Attribute("PatientSpeciesDescription", "1C", "animals: always Animal", lambda f: _animal(f, "Animal")),
+    _of_animals("PatientBreedDescription"),
+    _of_animals("PatientBreedCodeSequence"),
+    _of_animals("BreedRegistrationSequence"),
+    _of_animals("ResponsiblePerson"),
+    _of_animals("ResponsibleOrganization"),
 ))  # fmt: skip
 
 PATIENT_STUDY: Module[Visit] = Module("Patient Study", (
@@ -91,6 +101,7 @@ PATIENT_STUDY: Module[Visit] = Module("Patient Study", (
               lambda f: f.exam.patient.size_m and decimal(f.exam.patient.size_m)),
     Attribute("PatientWeight", "3", "worklist or typed",
               lambda f: f.exam.patient.weight_kg and decimal(f.exam.patient.weight_kg)),
+    _of_animals("PatientSexNeutered"),
 ))  # fmt: skip
 
 STUDY: Module[Visit] = Module("General Study", (

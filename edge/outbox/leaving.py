@@ -85,8 +85,9 @@ class Leaving:
                 continue
             facts, now = markers.read_facts(folder / WHEN_DISCARDED), self._served.now_s()
             if facts is None or facts.served_s > now:
+                # The counter or the file's content was lost, or never known to who discarded: its time starts here.
                 with contextlib.suppress(OSError):
-                    durable.write_durably(folder / WHEN_DISCARDED, _from_now(Facts(), now))
+                    durable.write_durably(folder / WHEN_DISCARDED, _from_now(facts or Facts(), now))
             elif now - facts.served_s >= self._retention_s:
                 gone = folder.with_name(folder.name + LEAVING)
                 durable.rename_durably(folder, gone)

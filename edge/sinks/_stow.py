@@ -1,6 +1,7 @@
 """What a DICOMweb archive's answers mean. Pure: HTTP status and body in, receipt or error out.
 
 A 200 says only that the request was understood; whether *this* instance was stored is in the sequences of the body.
+And it may not be the archive's at all: a proxy sends its sign-in page with a 200 as well.
 409 may mean "exists" or "invalid": FailedSOPSequence says which. 401 and 403 are never success, and never the object's
 fault. What an archive says in words is not repeated: it may quote the patient.
 """
@@ -8,9 +9,10 @@ fault. What an archive says in words is not repeated: it may quote the patient.
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from edge.errors import SinkRejected, SinkUnavailable
 from edge.sinks import Receipt
@@ -19,6 +21,8 @@ from edge.sinks import _status as statuses
 SOP_UID, FAILED, STORED = "00081155", "00081198", "00081199"
 FAILURE_REASON, WARNING_REASON = "00081197", "00081196"
 FOR_GOOD = {400: "bad request", 406: "not acceptable", 413: "too large", 415: "unsupported media type", 422: "invalid"}
+DICOM_ANSWERS = {"application/dicom+json", "application/json", "application/dicom+xml", "multipart/related"}
+MEDIA_TYPE = re.compile(r"\s*([\w.+-]{1,40}/[\w.+-]{1,40})\s*(;|$)", re.ASCII)
 Item = Mapping[str, Any]
 
 
@@ -26,13 +30,13 @@ def read(status: int, content_type: str, body: bytes, sop_uid: str) -> Receipt:
     """What became of one instance that was posted."""
     if status in (200, 201, 202, 409):
         answer = _parse(content_type, body)
-        for item in _items(answer, FAILED, sop_uid):
-            return _failed(_number(item, FAILURE_REASON))
-        for item in _items(answer, STORED, sop_uid):
+        for item in _items(answer or {}, FAILED, sop_uid):
+            _failed(_number(item, FAILURE_REASON))
+        for item in _items(answer or {}, STORED, sop_uid):
             warning = _number(item, WARNING_REASON)
             return Receipt(statuses.words(warning) + f" (0x{warning:04X})", warning) if warning else Receipt()
         if status == 200:
-            return Receipt("answered 200, but does not name the instance")
+            return _unnamed(content_type, body, answer)
         raise SinkUnavailable(f"answered {status} and does not say what became of the instance")
     if status in FOR_GOOD:
         raise SinkRejected(f"answered {status} ({FOR_GOOD[status]})")
@@ -43,24 +47,49 @@ class AlreadyThere(SinkRejected):
     """It has an instance of this UID. Whether it is ours is for the caller to find out."""
 
 
-def _failed(reason: int) -> Receipt:
+def _unnamed(content_type: str, body: bytes, answer: Item | None) -> Receipt:
+    """A 200 that does not name the instance. From an archive that tells of no failure it is good enough."""
+    if body.strip():
+        media = _media_type(content_type)
+        if media not in DICOM_ANSWERS:
+            raise SinkUnavailable(f"answered 200 with {media or 'no content type'}, which is no DICOM answer")
+        in_parts = media == "multipart/related"  # which are not taken apart here
+        if answer is None and not in_parts:
+            raise SinkUnavailable(f"answered 200 with {media} that cannot be read")
+        # One instance was posted: a failure that names none is of no other.
+        if _values(answer or {}, FAILED) or (in_parts and FAILED.encode() in body):
+            raise SinkUnavailable("answered 200, tells of a failure and does not name the instance")
+    return Receipt("answered 200, but does not name the instance")
+
+
+def _media_type(content_type: str) -> str:
+    """Without its parameters, and only what looks like one: an archive's words are not repeated."""
+    found = MEDIA_TYPE.match(content_type)
+    return found[1].lower() if found else ""
+
+
+def _failed(reason: int) -> NoReturn:
     if reason == statuses.DUPLICATE:
         raise AlreadyThere(f"{statuses.words(reason)} (0x{reason:04X})")
     if reason == 0:
         raise SinkUnavailable("the instance failed, without a reason")
-    return statuses.receipt(reason)
+    statuses.receipt(reason)
+    # In C-STORE a warning is a status of what was stored; whoever lists the instance as failed has not stored it.
+    raise SinkUnavailable(f"the instance failed, with a warning for its reason (0x{reason:04X})")
 
 
-def _parse(content_type: str, body: bytes) -> Item:
+def _parse(content_type: str, body: bytes) -> Item | None:
+    """None where it is not what it says it is; empty where it is of a kind that is not read here."""
+    kind = content_type.lower()
     try:
-        if "json" in content_type:
+        if "json" in kind:
             tree = json.loads(body)
-            tree = tree[0] if isinstance(tree, list) and tree else tree
-            return tree if isinstance(tree, dict) else {}
-        if "xml" in content_type:
+            tree = (tree[0] if tree else {}) if isinstance(tree, list) else tree
+            return tree if isinstance(tree, dict) else None
+        if "xml" in kind:
             return _from_xml(ElementTree.fromstring(body))
     except (ValueError, ElementTree.ParseError, RecursionError):
-        return {}
+        return None
     return {}
 
 

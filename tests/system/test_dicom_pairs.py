@@ -149,6 +149,13 @@ def test_nor_have_emergencies_bursts_and_lossy_sources(tmp_path: Path) -> None:
         assert complaints(stored_at(tmp_path / "object.dcm", made)) == []
 
 
+@pytest.mark.parametrize("look", ["us colour", "xrf 16 bits", "xa 12 bits", "unknown grey"])
+def test_nor_have_animals(look: str, tmp_path: Path) -> None:
+    animal = msgspec.structs.replace(EXAM, patient=msgspec.structs.replace(EXAM.patient, species="animal"))
+    for made in (*pair(still(look), exam=animal), *pair(clip(look), exam=animal)):
+        assert complaints(stored_at(tmp_path / "object.dcm", made)) == []
+
+
 @pytest.mark.parametrize("look", ["us colour", "xrf 16 bits", "xa 12 bits"])
 def test_nor_have_corrected_copies(look: str, tmp_path: Path) -> None:
     for made in pair(clip(look), exam=EMERGENCY):

@@ -262,6 +262,87 @@ def test_a_clip_that_is_recorded_when_the_exam_ends_is_its(studio: Studio) -> No
     assert studio.ask(ClipStop())["exam"] == uid
 
 
+def idle_after_a_minute(tmp_path: Path) -> tuple[Studio, str]:
+    studio = Studio(tmp_path, parse("[capture]\nexam_idle_minutes = 1\nclip_seconds = 30\n"))
+    uid = studio.exams.open(Opening(ONE), studio.clock.now()).uid
+    studio.show()
+    studio.shutter.step(0.0)
+    return studio, uid
+
+
+@pytest.mark.parametrize("jump", [timedelta(0), timedelta(hours=9), timedelta(days=-3650)], ids=str)
+def test_an_exam_does_not_end_for_idleness_in_the_middle_of_a_clip(tmp_path: Path, jump: timedelta) -> None:
+    studio, uid = idle_after_a_minute(tmp_path)
+    studio.clock.advance(50 * SECOND)
+    studio.ask(ClipStart())
+    studio.wall_shift = jump
+    passed: list[Shown] = []
+    for _ in range(20):
+        passed += studio.show(30)
+        studio.shutter.step(0.0)
+    answer = studio.ask(ClipStop())
+    assert (answer["exam"], answer["frames"], answer["opened_exam"]) == (uid, len(passed), False)
+    studio.clock.advance(6 * SECOND)
+    studio.shutter.step(0.0)
+    assert not studio.events_named("exam.closed-idle"), "a clip was stored a moment ago"
+
+
+def test_nor_in_the_middle_of_a_burst(tmp_path: Path) -> None:
+    studio, uid = idle_after_a_minute(tmp_path)
+    studio.clock.advance(55 * SECOND)
+    pressed = studio.shutter.ask(Burst(count=4, every_ms=3000))
+    studio.shutter.step(0.0)
+    studio.wall_shift = timedelta(hours=9)
+    for _ in range(10):
+        studio.show(30)
+        studio.shutter.step(0.0)
+    answer = studio.settle(pressed)
+    assert (answer["exam"], answer["frames"]) == (uid, 4)
+
+
+def test_nor_while_a_button_that_was_pressed_in_it_waits_its_turn(tmp_path: Path) -> None:
+    studio, uid = idle_after_a_minute(tmp_path)
+    studio.clock.advance(59 * SECOND)
+    studio.show()
+    pressed = studio.shutter.ask(Still())
+    studio.clock.advance(5 * SECOND)
+    assert studio.settle(pressed)["exam"] == uid
+
+
+def test_a_clip_that_was_refused_was_something_that_happened(tmp_path: Path) -> None:
+    studio, _ = idle_after_a_minute(tmp_path)
+    studio.clock.advance(55 * SECOND)
+    studio.ask(ClipStart())
+    studio.clock.advance(10 * SECOND)
+    with pytest.raises(CaptureRefused, match="no picture"):
+        studio.ask(ClipStop())
+    studio.clock.advance(5 * SECOND)
+    studio.shutter.step(0.0)
+    assert not studio.events_named("exam.closed-idle")
+
+
+def test_a_clip_whose_scanner_fell_silent_keeps_no_exam_open_and_is_stored_in_it(tmp_path: Path) -> None:
+    studio, uid = idle_after_a_minute(tmp_path)
+    studio.ask(ClipStart())
+    passed = studio.show(20)
+    for _ in range(15):
+        studio.clock.advance(5 * SECOND)
+        studio.shutter.step(0.0)
+    assert studio.exams.current is None
+    (draft,) = studio.shelf.drafts.values()
+    assert draft.exam_uid == uid
+    assert same(originals(studio, "capture-1"), passed)
+
+
+def test_at_the_start_yesterdays_exam_ends_before_anything_that_was_asked_for(tmp_path: Path) -> None:
+    studio, uid = idle_after_a_minute(tmp_path)
+    studio.clock.advance(9 * 3600 * SECOND)
+    studio.start()
+    asked = studio.shutter.do(lambda: {"exam": studio.exams.current}, Future())
+    assert studio.settle(asked)["exam"] is None
+    assert [event["exam"] for event in studio.events_named("exam.closed-idle")] == [uid]
+
+
 def test_a_clip_without_a_picture_is_refused(studio: Studio) -> None:
     studio.show()
     studio.ask(ClipStart())

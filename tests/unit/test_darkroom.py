@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from edge.config import parse
-from edge.darkroom import Correct, Darkroom, Develop, Outcome
+from edge.darkroom import NOT_ANSWERED, Correct, Darkroom, Develop, Outcome
 from edge.dicom import Options, Station, Take, make_pair
 from edge.dicom.stored import Stored
 from edge.errors import CaptureRefused
 from edge.exam import Exam, Patient
 from edge.frame import EngineId, Shown, Treatment
 from edge.hatch import Hatch
-from edge.outbox import Capture, Draft, Outbox, Settings
+from edge.outbox import Capture, Draft, Item, Outbox, Settings
 from tests.fakes import SHA, frame
 
 STATION = Station("CART-3")
@@ -157,11 +157,37 @@ def test_what_may_have_been_sent_is_copied_once_however_often_it_is_told(outbox:
 
 
 def test_of_what_was_not_sent_only_the_copy_remains(outbox: Outbox, room: Darkroom) -> None:
-    name = store(outbox, held=False)
+    name = store(outbox)
     outcome = room.do(Correct(SUCCESSOR, (name,), copies=True))
     assert [capture.id for capture in outbox.captures()] == [outcome.images[0].capture]
     elements, _ = read(outbox, outbox.captures()[0], 0)
     assert "OriginalAttributesSequence" not in elements  # the archive never had what it would refer to
+
+
+def test_what_may_be_on_its_way_is_set_apart_and_the_copy_refers_to_it(outbox: Outbox, room: Darkroom) -> None:
+    name = store(outbox, held=False)
+    (on_its_way, _) = outbox.capture(name).objects  # the forwarder has it open: a marker comes with the answer
+    outcome = room.do(Correct(SUCCESSOR, (name,), copies=True))
+    assert [capture.id for capture in outbox.captures()] == [outcome.images[0].capture]
+    elements, _ = read(outbox, outbox.captures()[0], 0)
+    replaced = elements.OriginalAttributesSequence[0].ModifiedAttributesSequence[0]
+    assert replaced.SOPInstanceUID == on_its_way.sop_uid
+    assert NOT_ANSWERED in (outbox.folder / "audit.jsonl").read_text()
+
+
+def test_one_parked_capture_does_not_keep_the_others_from_being_corrected(outbox: Outbox, room: Darkroom) -> None:
+    parked, good = store(outbox), store(outbox)
+    capture = outbox.capture(parked)
+    item = Item(capture, capture.objects[0], "pacs")
+    outbox.parked(item, "kept back")
+    outcome = room.do(Correct(RIGHT, (parked, good), copies=False))
+    assert outcome.ok
+    assert list(outcome.left) == list(outcome.again) == [parked]
+    assert outbox.capture(parked).held
+    assert not outbox.capture(good).held
+    outbox.retry(item)
+    assert room.do(Correct(RIGHT, (parked,), copies=False)).left == {}
+    assert not outbox.capture(parked).held
 
 
 def test_one_damaged_capture_does_not_keep_the_others_from_being_corrected(outbox: Outbox, room: Darkroom) -> None:
@@ -171,6 +197,7 @@ def test_one_damaged_capture_does_not_keep_the_others_from_being_corrected(outbo
     outcome = room.do(Correct(RIGHT, (torn, gone, good), copies=False))
     assert outcome.ok
     assert set(outcome.left) == {torn, gone}
+    assert outcome.again == ()  # another time would be no better
     assert {image.capture for image in outcome.images} == {good}
 
 
@@ -213,6 +240,7 @@ class Errands:
 
 
 WELL = "import sys\nsys.stdin.readline()\nfor line in sys.stdin: print('{\"ok\": true}', flush=True)"
+FAILS = 'import sys\nsys.stdin.readline()\nfor line in sys.stdin: print(\'{"ok": false, "error": "x"}\', flush=True)'
 DIES = "import sys\nsys.stdin.readline(); sys.stdin.readline(); sys.exit(3)"
 DIES_ONCE = (
     "import sys, pathlib\nsys.stdin.readline(); sys.stdin.readline()\nnote = pathlib.Path({note!r})\n"
@@ -253,6 +281,25 @@ def test_a_job_that_kills_it_twice_is_given_up_and_the_capture_let_go_as_it_is(e
     assert not office.ask(Develop("c2", provisional=True)).ok
     assert office.let_go == ["c1"]  # the other's identity is still provisional
     assert not office.ask(Correct(RIGHT, ("c1",), copies=False)).ok
+
+
+def test_a_capture_that_cannot_be_compressed_is_let_go_as_it_is(errands: Any) -> None:
+    office = errands(FAILS)
+    assert not office.ask(Develop("c1", provisional=False)).ok
+    assert not office.ask(Develop("c2", provisional=True)).ok
+    assert not office.ask(Develop("c3", provisional=False, plain=False)).ok
+    assert not office.ask(Correct(RIGHT, ("c4",), copies=False)).ok
+    assert office.let_go == ["c1"]
+    assert [event for event, _ in office.heard].count("darkroom.failed") == 4
+
+
+def test_a_job_for_later_waits_and_keeps_nobody_waiting(errands: Any) -> None:
+    office = errands(WELL)
+    tomorrow = office.hatch.hand_in(Correct(RIGHT, ("c1",), copies=False), 86_400.0)
+    soon = office.hatch.hand_in(Correct(RIGHT, ("c2",), copies=False), 0.01)
+    assert office.ask(Develop("c3", provisional=False)).ok
+    assert soon.result(30).ok
+    assert not tomorrow.done()
 
 
 def test_stopping_does_not_wait_for_a_child_that_hangs(errands: Any) -> None:

@@ -58,6 +58,16 @@ def test_it_is_for_its_owner_alone_and_sealed_where_there_is_a_key(tmp_path: Pat
     assert DayList(Vault(tmp_path, Key(b"l" * 32)), 12).last(NOW) is None
 
 
+def test_a_key_may_be_added_and_without_it_there_is_none(kept: DayList, tmp_path: Path) -> None:
+    sealed = DayList(Vault(tmp_path, Key(b"k" * 32)), 12)
+    last = sealed.last(NOW)
+    assert last is not None
+    assert last.items == ITEMS
+    sealed.keep(ITEMS, NOW)
+    assert kept.last(NOW) is None
+    assert (tmp_path / FILE).exists()
+
+
 def test_where_nothing_is_to_be_kept_nothing_is(tmp_path: Path) -> None:
     days = DayList(Vault(tmp_path), 0)
     days.keep(ITEMS, NOW)

@@ -17,7 +17,7 @@ from edge.errors import CaptureRefused, ConfigError
 from edge.exam import Order, Patient
 from edge.exam_book import BOOK, MOST_ENDED, Book, Image, Vault
 from edge.exams import Exams, Opening
-from edge.outbox.seal import Key
+from edge.outbox.seal import MAGIC, Key
 from tests.studio import Studio
 from tests.system.process import ROOT
 
@@ -159,6 +159,52 @@ def test_with_the_outboxs_key_nothing_of_it_lies_in_plain(tmp_path: Path) -> Non
     again = Exams(Book(Vault(tmp_path, key)), studio.config, studio.wall, studio.events)
     assert again.current is not None
     assert again.current.patient == ONE
+
+
+def test_a_key_may_be_added_at_any_time(studio: Studio) -> None:
+    uid, key = open_one(studio), Key(b"k" * 32)
+    exams = Exams(Book(Vault(studio.home, key)), studio.config, studio.wall, studio.events)
+    assert exams.current is not None
+    assert exams.current.uid == uid
+    exams.stored("s", [image(1)])
+    assert (studio.home / BOOK).read_bytes().startswith(MAGIC), "sealed with the next word that is written"
+    assert not (studio.home / (BOOK + ".damaged")).exists()
+
+
+@pytest.mark.parametrize("wrong", [None, Key(b"l" * 32)], ids=["missing", "wrong"])
+def test_without_its_key_the_book_stays_what_it_is_and_nothing_starts(studio: Studio, wrong: Key | None) -> None:
+    key = Key(b"k" * 32)
+    Exams(Book(Vault(studio.home, key)), studio.config, studio.wall, studio.events).open(Opening(ONE), 1)
+    before = (studio.home / BOOK).read_bytes()
+    with pytest.raises(ConfigError, match=f"sealed with key {key.id}"):
+        Exams(Book(Vault(studio.home, wrong)), studio.config, studio.wall, studio.events)
+    assert {path.name for path in studio.home.iterdir()} - {"mpps"} == {BOOK}
+    assert (studio.home / BOOK).read_bytes() == before
+
+
+def test_a_book_that_the_disk_refuses_is_neither_set_aside_nor_written_over(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uid = open_one(studio)
+
+    def failing(_vault: Vault, _name: str) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Vault, "read", failing)
+    studio.start()
+    with pytest.raises(CaptureRefused, match="the exams of before cannot be read \\(Input/output error\\)"):
+        open_one(studio, TWO)
+    monkeypatch.undo()
+    studio.start()
+    assert studio.exams.current is not None
+    assert studio.exams.current.uid == uid
+
+
+@pytest.mark.parametrize("content", [b"", b'{"current": "x", "entr', MAGIC + b"k" * 20])
+def test_with_a_key_too_what_does_not_decode_is_set_aside(studio: Studio, content: bytes) -> None:
+    (studio.home / BOOK).write_bytes(content)
+    assert Book(Vault(studio.home, Key(b"k" * 32))).read().entries == {}
+    assert (studio.home / (BOOK + ".damaged")).read_bytes() == content
 
 
 def test_a_damaged_book_is_set_aside_and_the_appliance_goes_on(studio: Studio) -> None:

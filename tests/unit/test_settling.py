@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from edge import settling
 from edge.clock import SECOND
 from edge.errors import SinkUnavailable
+from edge.outbox import Outbox, Settings
 from edge.sinks import Answer
 from tests.archives import phantom, put
 from tests.fake_sink import Post
@@ -16,7 +18,9 @@ MINUTE = 60 * SECOND
 
 @pytest.fixture
 def post(tmp_path: Path) -> Post:
-    return Post(tmp_path / "outbox", commitment_minutes=60, ask_every_s=15)
+    post = Post(tmp_path / "outbox", commitment_minutes=60, ask_every_s=15)
+    post.outbox.own_sending()
+    return post
 
 
 def sent(post: Post, count: int = 1) -> list[str]:
@@ -86,6 +90,59 @@ def test_an_answer_that_comes_after_a_restart_still_counts(post: Post) -> None:
     post.sink.answer(transaction, [uid])
     post.settling.settle()
     assert post.count("confirmed") == 1
+
+
+def session(post: Post, minutes: int) -> None:
+    """The appliance is switched on, and off again without a word: what it remembers goes."""
+    post.outbox.close()
+    post.outbox = Outbox(post.outbox.folder, Settings(watermark_percent=100, least_free_mb=0), clock=post.clock)
+    post.outbox.own_sending()
+    post.around = replace(post.around, outbox=post.outbox)
+    post.restart(commitment_minutes=60, ask_every_s=15)
+    for _ in range(minutes * 4):
+        post.outbox.remove_confirmed()
+        post.send_all()
+        post.settling.settle()
+        post.clock.advance(15 * SECOND)
+
+
+def test_a_question_is_asked_again_on_an_appliance_that_is_never_on_for_so_long(post: Post) -> None:
+    put(post.outbox, phantom(0, size=16))
+    post.sink.mute = True
+    session(post, 45)
+    assert len(post.sink.questions) == 1
+    session(post, 10)
+    assert len(post.sink.questions) == 1
+    session(post, 10)
+    assert len(post.sink.questions) == 2
+    for _ in range(4):
+        session(post, 45)
+    assert len(post.sink.questions) == 4
+
+
+@pytest.mark.parametrize("lost", ["the count", "the marker's content"])
+def test_where_it_is_not_known_how_long_ago_it_was_asked_it_is_asked_again(post: Post, lost: str) -> None:
+    session(post, 10)
+    put(post.outbox, phantom(0, size=16))
+    post.sink.mute = True
+    session(post, 10)
+    assert len(post.sink.questions) == 1
+    if lost == "the count":
+        (post.outbox.folder / "served.json").unlink()
+    else:
+        next((post.outbox.folder / "captures").glob("*/*.asked")).write_bytes(b"")
+    session(post, 1)
+    assert len(post.sink.questions) == 2
+
+
+def test_a_notice_holds_nothing_up_for_ever_on_an_appliance_that_is_never_on_for_so_long(post: Post) -> None:
+    post.unannounced.add("exam-1")
+    put(post.outbox, phantom(0, size=16))
+    session(post, 45)
+    session(post, 10)
+    assert post.sink.questions == []
+    session(post, 10)
+    assert len(post.sink.questions) == 1
 
 
 def test_an_answer_to_another_question_decides_nothing(post: Post) -> None:

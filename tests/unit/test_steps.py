@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from pydicom.dataset import Dataset
 from typer.testing import CliRunner
@@ -77,6 +78,45 @@ def test_with_a_key_they_are_sealed(tmp_path: Path) -> None:
     (file,) = tmp_path.iterdir()
     assert b"PHANTOM" not in file.read_bytes()
     assert queue.first() is not None
+
+
+def test_a_key_may_be_added_while_notices_wait(queue: StepQueue, tmp_path: Path) -> None:
+    queue.begun(EXAM)
+    sealed = StepQueue(Vault(tmp_path / "mpps", Key(b"k" * 32)))
+    sealed.ended(EXAM, (), completed=False, ended=END)
+    assert sealed.exams() == {EXAM.uid}
+    for kind in ("begun", "ended"):
+        first = sealed.first()
+        assert first is not None
+        assert first.notice.kind == kind
+        sealed.done(first)
+    assert sealed.counts() == {"waiting": 0, "parked": 0, "damaged": 0}
+
+
+@pytest.mark.parametrize("wrong", [None, Key(b"l" * 32)], ids=["missing", "wrong"])
+def test_without_their_key_notices_wait_and_none_overtakes_them(tmp_path: Path, wrong: Key | None) -> None:
+    StepQueue(Vault(tmp_path, Key(b"k" * 32))).begun(EXAM)
+    queue = StepQueue(Vault(tmp_path, wrong))
+    Vault(tmp_path).write("000000000002-ended.notice", msgspec.json.encode(Notice(step_uid(EXAM), "ended", EXAM)))
+    assert queue.first() is None
+    assert queue.counts() == {"waiting": 2, "parked": 0, "damaged": 0}
+    with_key = StepQueue(Vault(tmp_path, Key(b"k" * 32))).first()
+    assert with_key is not None
+    assert with_key.notice.kind == "begun"
+
+
+def test_a_notice_that_the_disk_refuses_is_not_set_aside(queue: StepQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue.begun(EXAM)
+
+    def failing(_vault: Vault, _name: str) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Vault, "read", failing)
+    assert queue.first() is None
+    assert queue.exams() == set()
+    monkeypatch.undo()
+    assert queue.first() is not None
+    assert queue.counts() == {"waiting": 1, "parked": 0, "damaged": 0}
 
 
 def test_a_torn_notice_is_set_aside_and_the_queue_goes_on(queue: StepQueue, tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode, encode
 
-from edge.worklist import items
+from edge.exam import Order, Patient
+from edge.scheduled import Item
+from edge.worklist import _told_apart, items  # pyright: ignore[reportPrivateUsage]
 
 NAMES = ("Müller^Jörg", "Yamada^Tarou=山田^太郎=やまだ^たろう", "PHANTOM^ONE")
 
@@ -50,3 +52,39 @@ def test_an_answer_that_names_its_character_set_is_taken_at_its_word(name: str) 
 def test_latin_1_that_is_named_is_never_taken_for_utf_8() -> None:
     (item,) = items(answered("Ã¼^X", "latin-1", "ISO_IR 100"))
     assert item.patient.name == "Ã¼^X"
+
+
+def bare(name: str, patient_id: str, **more: str) -> Item:
+    """Of a worklist that leaves out the study's UID and numbers the steps of every patient alike."""
+    answer, step = Dataset(), Dataset()
+    answer.SpecificCharacterSet = "ISO_IR 192"
+    answer.PatientName, answer.PatientID, answer.RequestedProcedureID = name, patient_id, "US"
+    answer.AccessionNumber = answer.StudyInstanceUID = ""
+    step.ScheduledProcedureStepID = "1"
+    for keyword, value in more.items():
+        setattr(step, keyword, value)
+    answer.ScheduledProcedureStepSequence = [step]
+    (item,) = items(answer)
+    return item
+
+
+def test_two_patients_never_share_a_key() -> None:
+    assert bare("PHANTOM^ONE", "1").key != bare("PHANTOM^TWO", "2").key
+    assert bare("PHANTOM^ONE", "").key != bare("PHANTOM^TWO", "").key
+    assert bare("PHANTOM^ONE", "1").key == bare("PHANTOM^ONE", "1").key
+
+
+def test_nor_do_two_steps_of_one_patient() -> None:
+    steps = [bare("PHANTOM^ONE", "1", ScheduledStationAETitle=station) for station in ("US1", "US2")]
+    assert len({item.key for item in steps}) == 2
+
+
+def test_what_a_key_does_not_tell_apart_is_left_out_and_that_is_said(capfd: pytest.CaptureFixture[str]) -> None:
+    one, two = (Item("k", Patient(name=f"PHANTOM^{name}"), Order()) for name in ("ONE", "TWO"))
+    other = Item("other", Patient(name="PHANTOM^THREE"), Order())
+    assert _told_apart([one, other, two]) == [other]
+    said = capfd.readouterr().err
+    assert "2 items left out" in said
+    assert "PHANTOM" not in said
+    assert _told_apart([one, other, one]) == [one, other], "an item that was told twice is one"
+    assert capfd.readouterr().err == ""

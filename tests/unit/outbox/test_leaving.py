@@ -10,6 +10,7 @@ import pytest
 
 from edge.errors import CaptureRefused, ConfigError
 from edge.outbox import Outbox
+from edge.outbox.markers import read_facts
 from tests.outbox_rig import ROOMY, Rig, Thing, draft, finish, next_item, pair
 
 
@@ -114,6 +115,34 @@ def test_a_discarded_capture_is_set_apart_and_removed_in_its_time(rig: Rig):
     rig.hours_pass(2)
     assert rig.box.remove_confirmed() == [name]
     assert not list((rig.folder / "discarded").iterdir())
+
+
+def hours_of_running(box: Outbox, rig: Rig, hours: float) -> list[str]:
+    """The forwarder keeps house meanwhile. Gives what it removed."""
+    removed: list[str] = []
+    for _ in range(int(hours)):
+        rig.hours_pass(1)
+        removed += box.remove_confirmed()
+    return removed
+
+
+@pytest.mark.parametrize("count", ["kept", "never kept", "torn"])
+def test_what_another_process_discards_is_kept_for_its_time_as_well(tmp_path: Path, count: str):
+    rig = Rig(tmp_path / "outbox")  # the forwarder
+    live = Outbox(rig.folder, ROOMY, rig.wall, rig.clock, who="live")  # made once, at its start
+    hours_of_running(rig.box, rig, 500)
+    if count == "never kept":
+        (rig.folder / "served.json").unlink()
+    elif count == "torn":
+        (rig.folder / "served.json").write_bytes(b'{"serv')
+    name = live.put(draft(*pair()))
+    live.discard(name, "wrong probe")
+    assert rig.box.remove_confirmed() == []
+    assert hours_of_running(rig.box, rig, 71) == []
+    facts = read_facts(rig.folder / "discarded" / name / "discarded.json")
+    assert facts is not None
+    assert (facts.by, facts.reason) == ("live", "wrong probe")
+    assert hours_of_running(rig.box, rig, 2) == [name]
 
 
 def test_a_removal_that_a_power_cut_ended_is_finished(rig: Rig):

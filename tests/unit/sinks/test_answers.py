@@ -87,6 +87,65 @@ def test_409_may_mean_that_it_is_there_already() -> None:
         _stow.read(409, JSON, body(failed=[item(failure=0x0111)]), UID)
 
 
+@pytest.mark.parametrize("status", [200, 202, 409])
+@pytest.mark.parametrize("reason", [0xB000, 0xB00E, 0xBFFF, 0x0107])
+def test_what_is_listed_as_failed_is_not_stored_though_its_reason_is_a_warning(status: int, reason: int) -> None:
+    with pytest.raises(SinkUnavailable, match=f"0x{reason:04X}"):
+        _stow.read(status, JSON, body(failed=[item(failure=reason)]), UID)
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("application/dicom+json", b"[]"),
+        ("Application/JSON; charset=utf-8", b"{}"),
+        ("application/dicom+json", body(stored=[item("2.25.7")], failed=[])),
+        ("application/dicom+xml", b"<NativeDicomModel/>"),
+        ('multipart/related; type="application/dicom+xml"; boundary=b', b"--b\r\n\r\n<NativeDicomModel/>\r\n--b--"),
+        ("text/html", b""),
+        ("", b"\r\n"),
+    ],
+)
+def test_a_200_of_an_archive_that_names_nothing_is_taken_with_a_word_on_it(kind: str, answer: bytes) -> None:
+    receipt = _stow.read(200, kind, answer, UID)
+    assert receipt.status == 0
+    assert "does not name" in receipt.warning
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("text/html; charset=utf-8", "with text/html,"),
+        ("application/xhtml+xml", "with application/xhtml\\+xml,"),
+        ("text/plain", "with text/plain,"),
+        ("", "with no content type,"),
+        ("Doe^Jane", "with no content type,"),
+    ],
+)
+def test_a_200_with_a_page_is_no_receipt(kind: str, said: str) -> None:
+    with pytest.raises(SinkUnavailable, match=said):
+        _stow.read(200, kind, b"<html><p>Sign in</p></html>", UID)
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/dicom+json", "application/dicom+xml"])
+def test_a_200_that_cannot_be_read_is_no_receipt(kind: str) -> None:
+    with pytest.raises(SinkUnavailable, match="cannot be read"):
+        _stow.read(200, kind, b"<html><p>Sign in", UID)
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        (JSON, body(failed=[item("2.25.7", failure=0xA700)])),
+        ("APPLICATION/DICOM+JSON", body(failed=[item("2.25.7", failure=0xA700)])),
+        ("multipart/related", b'--b\r\n\r\n<DicomAttribute tag="00081198"/>\r\n--b--'),
+    ],
+)
+def test_a_200_that_tells_of_failures_and_names_nothing_is_no_receipt(kind: str, answer: bytes) -> None:
+    with pytest.raises(SinkUnavailable, match="a failure"):
+        _stow.read(200, kind, answer, UID)
+
+
 @pytest.mark.parametrize("status", [202, 409])
 @pytest.mark.parametrize(
     "answer", [b"", b"{", b"[]", b'{"00081198": 7}', body(failed=[item("2.25.7", failure=0xA900)])]
