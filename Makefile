@@ -13,7 +13,7 @@ TESTS = $(PYTEST) -n 2 --dist loadfile $(addprefix --ignore ,$(ALONE)) && $(PYTE
 .DEFAULT_GOAL := help
 
 help:            ## these lines
-	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(VENV)/.ready: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from edge import __version__
 from edge.commands import audit_app, capture_app, console_app, engine_app, exam_app, keys_app, outbox_app, update_app
+from edge.commands.here import CONTROL, FRAMES, PICTURES
 from edge.commands.identity import give
 from edge.errors import ConfigError, LimpidError
 
@@ -56,7 +57,6 @@ EnvironmentOption = Annotated[
     typer.Option("--environment", help="The virtual environment to run; otherwise this one.", show_default=False),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-FRAMES, PICTURES, CONTROL = "tcp://127.0.0.1:5570", "tcp://127.0.0.1:5571", "tcp://127.0.0.1:5572"
 
 
 def _version(asked: bool) -> None:

@@ -26,6 +26,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Rung = Literal["large", "medium", "small", "classical", "original"]
+LADDER: tuple[Rung, ...] = ("large", "medium", "small", "classical", "original")
+TCP = re.compile(r"tcp://.+:(\d{1,5}|\*)")
 
 
 class Live(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,7 +53,7 @@ class Engines(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unknown: str = "handbuilt"
     backend: str = "openvino_cpu"
     threads: Count = 0  # 0: one a core
-    rungs: tuple[str, ...] = ("large", "medium", "small", "classical", "original")
+    rungs: Annotated[tuple[Rung, ...], msgspec.Meta(min_length=1)] = LADDER
     max_change_percent: Percent = 12.0  # mean change inside the region beyond which a result is refused
 
 
@@ -331,6 +334,8 @@ def _check_together(config: Config) -> None:
     for address in addresses:
         if not address.startswith(("tcp://", "ipc://", "inproc://")):
             raise ConfigError(f'[sockets] "{address}" is not a tcp:// or ipc:// address')
+        if address.startswith("tcp://") and not TCP.fullmatch(address):
+            raise ConfigError(f'[sockets] "{address}" names no port: tcp://127.0.0.1:5571, for example')
 
 
 def _check_audit(audit: AuditTrail) -> None:

@@ -52,6 +52,7 @@ from edge.displays import Display, open_display
 from edge.displays.publish import Options as PublishOptions
 from edge.displays.publish import Publisher
 from edge.engine_store import EngineStore, home_of, keyring_of
+from edge.errors import ConfigError
 from edge.exam_book import Book as ExamBook
 from edge.exams import Exams
 from edge.filing import Equipment, Filing, station_of
@@ -237,6 +238,9 @@ def bound_addresses(config: Config) -> dict[str, str]:
     if "zeromq" in config.source:
         options = parse_section(config.source["zeromq"], ZeroMqOptions, "source.zeromq")
         sockets["[source.zeromq] bind"] = options.bind
+    for where, address in sockets.items():
+        if same := [other for other, its in sockets.items() if other != where and its == address]:
+            raise ConfigError(f'{where} and {same[0]} share one address, "{address}"')
     return sockets
 
 

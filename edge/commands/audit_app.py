@@ -19,7 +19,7 @@ ConfigOption = Annotated[
 LogOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--log", "-l", help="Only outbox, console, engines, updates or system; repeatable.", show_default=False
+        "--log", "-l", help="Only outbox, console, keys, engines, updates or system; repeatable.", show_default=False
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
+from edge.commands.here import CONTROL
+
 app = typer.Typer(
     help="Press the capture button of a running daemon. Each answers once the pictures are stored, or says why not.",
     no_args_is_help=True,
 )
 
-CONTROL = "tcp://127.0.0.1:5572"
 ControlOption = Annotated[str, typer.Option(help="The daemon's control socket.")]
 StreamOption = Annotated[str | None, typer.Option(help="Which stream, where there are several.", show_default=False)]
 AnglesOption = Annotated[

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from edge import backends, config, displays, plugins, sensors, sinks, sources
 from edge.config import parse_section
+from edge.daemon import bound_addresses
 from edge.errors import ConfigError
 from edge.outbox import Settings
+from edge.panel import gsdf
 from edge.routing import parse_route
 
 
@@ -32,6 +34,9 @@ def check(path: Path) -> config.Config:
             parse_section(options, plugins.load(package, kind).Options, f"{noun}.{kind}")
     for kind, options in found.sensors.items():
         parse_section(options, plugins.load(sensors, kind).Options, f"sensors.{kind}")
+    bound_addresses(found)
+    if found.panel.gsdf_luminance:
+        gsdf.check(found.panel.gsdf_luminance)
     parse_section(found.outbox, Settings, "outbox")
     for name, table in found.destination.items():
         route = parse_route(name, table)

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from edge.commands.here import CONTROL
+
 app = typer.Typer(help="Exams of a running daemon: whose pictures these are.", no_args_is_help=True)
 
-CONTROL = "tcp://127.0.0.1:5572"
 ControlOption = Annotated[str, typer.Option(help="The daemon's control socket.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 ItemOption = Annotated[str, typer.Option(help="A key from `limpid exam worklist`.", show_default=False)]

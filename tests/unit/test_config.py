@@ -14,6 +14,7 @@ from edge import config as configs
 from edge import plugins
 from edge.clock import MonotonicClock
 from edge.commands.config_check import check
+from edge.commands.here import address_of
 from edge.commands.run import processes
 from edge.config import Config, load, parse
 from edge.errors import ConfigError
@@ -94,6 +95,11 @@ def test_a_number_that_is_none_is_refused(key: str, value: str) -> None:
     assert key in complaint(f"[live]\n{key} = {value}")
 
 
+@pytest.mark.parametrize("rungs", ['["huge"]', '["large", "meduim"]', "[]"])
+def test_a_rung_that_does_not_exist_is_refused_and_so_is_none_at_all(rungs: str) -> None:
+    assert complaint(f"[engines]\nrungs = {rungs}").startswith("[engines.rungs")
+
+
 def test_an_age_limit_below_the_deadline_is_refused() -> None:
     assert "max_age_ms is shorter than deadline_ms" in complaint("[live]\ndeadline_ms = 50\nmax_age_ms = 40")
 
@@ -110,6 +116,11 @@ def test_two_sockets_cannot_share_an_address() -> None:
 
 def test_an_address_without_a_transport_is_refused() -> None:
     assert '"localhost:5571"' in complaint('[sockets]\npictures = "localhost:5571"')
+
+
+@pytest.mark.parametrize("address", ["tcp://nonsense", "tcp://127.0.0.1", "tcp://127.0.0.1:port"])
+def test_a_tcp_address_without_a_port_is_refused(address: str) -> None:
+    assert "names no port" in complaint(f'[sockets]\npictures = "{address}"')
 
 
 def test_what_is_not_toml_is_said_with_its_line() -> None:
@@ -204,3 +215,26 @@ def test_somebody_sends_only_where_there_is_somebody_to_send_to() -> None:
 def test_every_setting_has_a_default_that_is_valid_itself() -> None:
     defaults = msgspec.to_builtins(Config())
     assert configs.parse_section(defaults, Config, "") == Config()
+
+
+def test_an_operators_command_finds_the_daemon_where_this_site_has_it(tmp_path: Path) -> None:
+    site = tmp_path / "limpid.toml"
+    assert address_of("control", "tcp://otherwise", site) == "tcp://otherwise"
+    site.write_text('[sockets]\ncontrol = "ipc:///run/limpid/control"')
+    assert address_of("control", "tcp://otherwise", site) == "ipc:///run/limpid/control"
+    site.write_text("[sockets")
+    assert address_of("control", "tcp://otherwise", site) == "tcp://otherwise"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[source.zeromq]\nbind = "ipc:///tmp/one"\n[sockets]\npictures = "ipc:///tmp/one"', "share one address"),
+        ("[panel]\ngsdf_luminance = [3, 1]", "rising"),
+    ],
+)
+def test_a_check_refuses_what_a_process_would_refuse(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "limpid.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        check(path)

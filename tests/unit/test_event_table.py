@@ -11,7 +11,7 @@ from edge.event_table import EVENTS
 
 ROOT = Path(__file__).parents[2]
 NAME = re.compile(r"[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*\Z")
-TELLS = {"emit", "_emit", "_forget", "_pause"}
+TELLS = {"emit", "_emit", "_forget", "_pause", "_tell"}
 ROW = re.compile(r"^\| `([a-z.-]+)` \| (\w+) \| (.+) \|$", re.MULTILINE)
 
 

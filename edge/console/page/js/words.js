@@ -164,7 +164,7 @@ const engines = {
   "store.rolled-back-none": "{name} is out of use.",
   "figure.psnr_db": "PSNR, dB", "figure.gcnr": "contrast (gCNR)", "figure.cho": "detectability d'", "figure.speckle_snr": "speckle SNR", "figure.flicker": "flicker",
   "figure.ghost_percent": "ghosts, %", "figure.recovery_min": "lesion contrast kept, least", "figure.recovery_median": "lesion contrast kept, median",
-  "figure.invented_per_1000": "invented in 1000 frames", "figure.drift_db": "drift, dB", "figure.ms_int8": "ms a frame at 640x480",
+  "figure.invented_per_1000": "invented beyond the input's, in 1000 frames", "figure.drift_db": "drift, dB", "figure.ms_int8": "ms a frame at 640x480",
 };
 
 const machine = {
