@@ -32,7 +32,7 @@ EMERGENCY = Exam(
     patient=Patient(name="EMERGENCY^ONE", id="E-1"),
 )  # fmt: skip
 STATION = Station(
-    "limpid-1", serial="0042", institution="Test Hospital", uid_root="1.2.826.0.1.3680043.10.54321", tells_steps=True
+    "limpid-1", serial="SN-0042", institution="Test Hospital", uid_root="1.2.826.0.1.3680043.10.54321", tells_steps=True
 )
 ENGINE = EngineId("handbuilt-large", "ab" * 32, "openvino_cpu", "int8")
 ULTRASOUND: dict[str, Any] = {"modality": Modality.ULTRASOUND, "spacing_mm": (0.2, 0.25)}
