@@ -22,8 +22,8 @@ from tests.unit.dicom.scenes import EACH_LOOK, EXAM, LOOKS, as_stored, clip, pai
 
 KEY = b"sixteen bytes ok"
 SECRETS = (
-    "PHANTOM", "PH-1", "19700102", "ACC-1", "RP-1", "SPS-1", "limpid-1", "SN-0042", "Test Hospital", "20261120", "191530",
-    "056Y", "abdomen-adult", ".54321", "2.25.100",
+    "PHANTOM", "PH-1", "19700102", "ACC-1", "RP-1", "SPS-1", "limpid-1", "SN-0042", "Test Hospital", "20261120",
+    "191530", "056Y", "abdomen-adult", ".54321", "2.25.100",
 )  # fmt: skip
 
 
