@@ -188,7 +188,7 @@ def test_nobody_there_is_said_soon_however_long_an_answer_may_take(tmp_path: Pat
     begun = time.monotonic()
     with pytest.raises(SourceUnavailable, match="no daemon answers"):
         Control(f"ipc://{tmp_path}/nobody", timeout_s=300).ask("capture-still")
-    assert time.monotonic() - begun < 50  # a few seconds; a busy machine may take its time
+    assert time.monotonic() - begun < 100  # two seconds; a busy machine may take its time
 
 
 JSON = st.recursive(
