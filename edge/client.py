@@ -22,7 +22,6 @@ from edge.frame import Frame
 from edge.wire import Report, SenderClock, Topic
 
 BUFFER_BYTES = 4 << 20
-REACHED_S = 2.0  # who answers questions is there within this, or not at all
 LONGEST_RETRY_MS = 2000
 FAILURES = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 
@@ -193,7 +192,6 @@ class Control:
     """Asks the control socket; a daemon that does not answer is said so, not waited for."""
 
     def __init__(self, address: str, timeout_s: float = 2.0, key: ClientKey | None = None) -> None:
-        """`timeout_s` is how long an answer may take; whether anybody is there shows sooner."""
         self._address = address
         self._timeout_s = timeout_s
         self._key = key
@@ -213,7 +211,7 @@ class Control:
 
     def _exchange(self, sock: zmq.Socket[bytes], ears: Ears, question: bytes) -> bytes:
         """Raises SourceUnavailable, as soon as it is known that there will be no answer."""
-        until, waiting_for = time.monotonic() + min(self._timeout_s, REACHED_S), zmq.POLLOUT
+        until, waiting_for = time.monotonic() + self._timeout_s, zmq.POLLOUT
         poller = zmq.Poller()
         if ears.monitor is not None:
             poller.register(ears.monitor, zmq.POLLIN)
@@ -222,7 +220,7 @@ class Control:
             ready = dict(poller.poll(max(1, int(left * 1000))))
             if sock in ready and waiting_for == zmq.POLLOUT:
                 sock.send(question)
-                until, waiting_for = time.monotonic() + self._timeout_s, zmq.POLLIN
+                waiting_for = zmq.POLLIN
             elif sock in ready:
                 return sock.recv()
             elif why := ears.why():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -182,13 +181,6 @@ def test_who_goes_away_before_the_answer_disturbs_nobody(client: tuple[Control, 
         Control(control._address, timeout_s=0.2).ask("capture-still")
     waiting[0].set_result({"captures": ["a"]})
     assert control.ask("status") == {"streams": {}}
-
-
-def test_nobody_there_is_said_soon_however_long_an_answer_may_take(tmp_path: Path) -> None:
-    begun = time.monotonic()
-    with pytest.raises(SourceUnavailable, match="no daemon answers"):
-        Control(f"ipc://{tmp_path}/nobody", timeout_s=300).ask("capture-still")
-    assert time.monotonic() - begun < 100  # two seconds; a busy machine may take its time
 
 
 JSON = st.recursive(
