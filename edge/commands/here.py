@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge.errors import ConfigError
+
 SITE = Path("/etc/limpid/limpid.toml")
 
 
@@ -11,15 +13,11 @@ def address_of(socket: str, otherwise: str, site: Path = SITE) -> str:
     """Of "pictures", "control" or "events". A configuration that cannot be read starts no daemon either."""
     try:
         if not site.is_file():
-            return otherwise  # as on most machines: nothing is loaded for it
-        from edge.config import load
-        from edge.errors import ConfigError
-
-        try:
-            return str(getattr(load(site).sockets, socket))
-        except ConfigError:
             return otherwise
-    except OSError:
+        from edge.config import load  # on most machines there is no such file, and no need of this
+
+        return str(getattr(load(site).sockets, socket))
+    except (OSError, ConfigError):
         return otherwise
 
 
