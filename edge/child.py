@@ -28,4 +28,4 @@ def give_way() -> None:
 def say_little(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:
     """In place of a traceback: what an exception says may be somebody's name, and this goes to the log."""
     places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(trace)]
-    print(f"{kind.__name__} at {' < '.join(reversed(places))}", file=sys.stderr)
+    sys.stderr.write(f"{kind.__name__} at {' < '.join(reversed(places))}\n")

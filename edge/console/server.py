@@ -104,7 +104,8 @@ class Server(uvicorn.Server):
         )  # fmt: skip
         notify("READY=1")
         if office.is_open:
-            print(f"limpid: {address} is {OPEN_NOTICE[0].lower()}{OPEN_NOTICE[1:]}", file=sys.stderr, flush=True)
+            # With its line end in one piece: an event written in between would be no line of its own.
+            sys.stderr.write(f"limpid: {address} is {OPEN_NOTICE[0].lower()}{OPEN_NOTICE[1:]}\n")
 
 
 def _bracketed(host: str) -> str:
