@@ -94,22 +94,12 @@ def _verified(engine: Engine, verify: Verify) -> Verified:
 def tell_daemon(control: str, name: str, key: ClientKey | None = None) -> dict[str, Any]:
     """Have a running daemon take up what is on the disk now. Raises EngineRefused where it took it back at once."""
     try:
-        answer = Control(control, SWAP_PATIENCE_S if _answers(control, key) else 0.1, key).ask(
-            "engine-take-up", engine=name
-        )
+        answer = Control(control, SWAP_PATIENCE_S, key).ask("engine-take-up", engine=name)
     except SourceUnavailable:
         return {"daemon": "none answers: it is taken up at the next start"}
     except ConfigError as error:
         raise EngineRefused(str(error)) from error
     return {"daemon": "taken up", **answer}
-
-
-def _answers(control: str, key: ClientKey | None) -> bool:
-    try:
-        Control(control, key=key).ask("status")
-    except (SourceUnavailable, ConfigError):
-        return False
-    return True
 
 
 def login() -> str:

@@ -22,6 +22,7 @@ from edge.frame import Frame
 from edge.wire import Report, SenderClock, Topic
 
 BUFFER_BYTES = 4 << 20
+REACHED_S = 3.0  # whoever is there at all answers a short question within this
 LONGEST_RETRY_MS = 2000
 FAILURES = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 
@@ -192,11 +193,14 @@ class Control:
     """Asks the control socket; a daemon that does not answer is said so, not waited for."""
 
     def __init__(self, address: str, timeout_s: float = 2.0, key: ClientKey | None = None) -> None:
+        """`timeout_s` is how long an answer may take; whether anybody is there shows within `REACHED_S`."""
         self._address = address
         self._timeout_s = timeout_s
         self._key = key
 
     def ask(self, do: str, **more: Any) -> dict[str, Any]:
+        if self._timeout_s > REACHED_S:
+            self._knock()
         sock = _socket(zmq.REQ, 1)
         ears = Ears(sock, self._address)
         try:
@@ -208,6 +212,12 @@ class Control:
         if not answer.pop("ok"):
             raise ConfigError(str(answer.get("error")))
         return answer
+
+    def _knock(self) -> None:
+        """Raises SourceUnavailable where nobody is there. Asked at once, what takes long would wait in the socket for a
+        daemon that starts later, and a capture would be of what is shown then."""
+        with contextlib.suppress(ConfigError):  # a no is an answer, too
+            Control(self._address, REACHED_S, self._key).ask("status")
 
     def _exchange(self, sock: zmq.Socket[bytes], ears: Ears, question: bytes) -> bytes:
         """Raises SourceUnavailable, as soon as it is known that there will be no answer."""

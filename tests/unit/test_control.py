@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge.catalog import open_catalog
-from edge.client import Control
+from edge.client import REACHED_S, Control
 from edge.control import ControlSocket, Desk, outcome
 from edge.errors import CaptureRefused, SourceUnavailable
 from edge.requests import Back
@@ -181,6 +181,26 @@ def test_who_goes_away_before_the_answer_disturbs_nobody(client: tuple[Control, 
         Control(control._address, timeout_s=0.2).ask("capture-still")
     waiting[0].set_result({"captures": ["a"]})
     assert control.ask("status") == {"streams": {}}
+
+
+def test_nobody_there_is_said_soon_and_nothing_waits_for_who_comes_later(tmp_path: Path) -> None:
+    address, asked, stop = f"ipc://{tmp_path}/nobody", threading.Event(), threading.Event()
+    with pytest.raises(SourceUnavailable, match="no daemon answers"):
+        Control(address, timeout_s=10 * REACHED_S).ask("capture-still")
+
+    def capture(_request: object) -> Future[dict[str, Any]]:
+        asked.set()
+        return Future()
+
+    served = ControlSocket(
+        address, Desk(Wishes(FIRST), CATALOG, lambda: {"streams": {}}, capture), zmq.Context.instance()
+    )
+    thread = threading.Thread(target=served.run, args=(stop,))
+    thread.start()
+    assert Control(address, timeout_s=20).ask("status") == {"streams": {}}
+    assert not asked.is_set()
+    stop.set()
+    thread.join(5)
 
 
 JSON = st.recursive(
