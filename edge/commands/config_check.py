@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from edge import backends, config, displays, plugins, sensors, sinks, sources
+from edge.access.exposure import check_certificate, unlocked
 from edge.config import parse_section
 from edge.daemon import bound_addresses
 from edge.errors import ConfigError
@@ -16,11 +17,15 @@ from edge.routing import parse_route
 
 def run(path: Path, *, as_json: bool) -> int:
     try:
-        check(path)
+        found = check(path)
+        missing = unlocked(found, bound_addresses(found))
     except ConfigError as error:
         print(json.dumps({"ok": False, "error": str(error)}) if as_json else f"failure: {error}")
         return 2
-    print(json.dumps({"ok": True, "path": str(path)}) if as_json else f"ok: {path}")
+    if as_json:
+        print(json.dumps({"ok": True, "path": str(path), "missing_here": missing}))
+    else:
+        print(f"ok: {path}", *(f"on this machine it would not start yet: {each}" for each in missing), sep="\n")
     return 0
 
 
@@ -35,6 +40,7 @@ def check(path: Path) -> config.Config:
     for kind, options in found.sensors.items():
         parse_section(options, plugins.load(sensors, kind).Options, f"sensors.{kind}")
     bound_addresses(found)
+    check_certificate(found.console)
     if found.panel.gsdf_luminance:
         gsdf.check(found.panel.gsdf_luminance)
     parse_section(found.outbox, Settings, "outbox")

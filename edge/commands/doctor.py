@@ -18,8 +18,10 @@ from typing import Literal
 import numpy as np
 import psutil
 from rich.console import Console
+from rich.markup import escape
 
 from edge import config as configs
+from edge.access.exposure import unlocked
 from edge.backends import Shape, nvidia_nodes, open_backend
 from edge.catalog import SIZES, Manifest, open_catalog
 from edge.clock import MS, SECOND
@@ -27,6 +29,7 @@ from edge.commands.config_check import check as check_config
 from edge.commands.doctor_health import condition
 from edge.commands.doctor_screen import screen
 from edge.config import Config
+from edge.daemon import bound_addresses
 from edge.errors import ConfigError, EngineRefused
 from edge.survey import usual_cost
 
@@ -57,7 +60,9 @@ def run(path: Path | None, *, as_json: bool) -> int:
     else:
         console = Console(highlight=False)
         for finding in findings:
-            console.print(f"[{COLOURS[finding.verdict]}]{finding.verdict:8}[/] {finding.check:12} {finding.what}")
+            console.print(
+                f"[{COLOURS[finding.verdict]}]{finding.verdict:8}[/] {finding.check:12} {escape(finding.what)}"
+            )
             if finding.remedy:
                 console.print(f"{'':9}{'':13}-> {finding.remedy}", markup=False)
     return 0 if _fit(findings) else 1
@@ -75,7 +80,7 @@ def examine(path: Path | None) -> Iterator[Finding]:
         yield Finding("config", "failure", str(error), "correct the file; `limpid config check FILE` shows the same")
         config = configs.Config()
     checks: tuple[Callable[[Config], Iterator[Finding]], ...] = (
-        _processor, _memory, _libraries, _gpu, _engines, _ports, _disk, _clock, _condition, _screen,
+        _processor, _memory, _libraries, _gpu, _engines, _ports, _locks, _disk, _clock, _condition, _screen,
     )  # fmt: skip
     for check in checks:
         yield from check(config)
@@ -206,6 +211,12 @@ def _ports(config: Config) -> Iterator[Finding]:
             yield Finding("sockets", "failure", f"{name} {address}: {trouble}", remedy)
         else:
             yield Finding("sockets", "ok", f"{name} {address}")
+
+
+def _locks(config: Config) -> Iterator[Finding]:
+    for trouble in unlocked(config, bound_addresses(config)):
+        what, _, remedy = trouble.rpartition(": ")
+        yield Finding("keys", "failure", what, remedy)
 
 
 def _cannot_bind(address: str) -> str:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from edge import __version__, auditing, mpps
 from edge import config as configs
@@ -130,7 +131,7 @@ def check_destinations(config: Config, *, as_json: bool) -> int:
     console = Console(highlight=False)
     for finding in findings:
         verdict = "[green]ok[/]     " if finding["ok"] else "[red]failure[/]"
-        console.print(f"{verdict} {finding['destination']:12} ", finding["what"], sep="", soft_wrap=True)
+        console.print(f"{verdict} {finding['destination']:12} ", escape(finding["what"]), sep="", soft_wrap=True)
     if not findings:
         console.print("no destinations: see [destination.NAME] in the configuration", markup=False)
     return 0 if good else 1

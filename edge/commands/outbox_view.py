@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from rich import box as boxes
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edge.commands.outbox import WRONG, Desk, find
@@ -33,7 +34,14 @@ def list_(desk: Desk, states: Sequence[str]) -> int:
     view = _table(desk, captures)
     for one in broken:
         view.add_row(
-            one.id, "", "", "", "", "", *[""] * len(desk.destinations(captures)), f"[red]damaged[/]: {one.reason}"
+            one.id,
+            "",
+            "",
+            "",
+            "",
+            "",
+            *[""] * len(desk.destinations(captures)),
+            f"[red]damaged[/]: {escape(one.reason)}",
         )
     summary = ", ".join(f"{number} {state}" for state, number in counts.items()) or "no destinations"
     console = Console(highlight=False)
@@ -113,12 +121,13 @@ def show(desk: Desk, name: str) -> int:
         sealed = f", sealed with key {stored.sealed}" if stored.sealed else ""
         console.print(f"  {stored.name}  {stored.sop_uid}  {stored.frames} frames, {stored.size / 1e6:.2f} MB{sealed}")
         if stored.name in damage:
-            console.print(f"    [red]damaged[/]: {damage[stored.name]}")
+            console.print(f"    [red]damaged[/]: {escape(damage[stored.name])}")
         for step in (step for step in steps if step["object"] == stored.name):
-            details = ", ".join(f"{key} {value}" for key, value in step["facts"].items() if key != "served_s")
+            told = (f"{key} {value}" for key, value in step["facts"].items() if key != "served_s")
+            details = escape(", ".join(told))  # an archive's own words
             console.print(f"    {step['destination']}: [{COLOURS[step['state']]}]{step['state']}[/] {details}")
     for entry in history:
-        console.print(f"  {entry['when']}  {entry['who']}: {entry['did']}", style="dim")
+        console.print(f"  {entry['when']}  {entry['who']}: {entry['did']}", style="dim", markup=False)
     return WRONG if damage else 0
 
 

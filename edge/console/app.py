@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from edge.access.exposure import is_loopback
 from edge.console import (
     audit_calls,
     capture_calls,
@@ -39,7 +40,7 @@ from edge.console.access.sessions import COOKIE, Session, is_same
 from edge.console.calls import PREFIX, Accepted, Answer, Asked, Blob, Call
 from edge.console.door import Door, refusal_body, refusal_headers
 from edge.console.errors import Refusal, not_found
-from edge.console.office import Office, is_loopback
+from edge.console.office import Office
 from edge.errors import LimpidError, SourceUnavailable
 
 PAGE = Path(__file__).parent / "page"

@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from edge import __version__
+from edge.access.exposure import is_loopback
 from edge.console import process_metrics
 from edge.console.access.sessions import COOKIE
 from edge.console.errors import Refusal
 from edge.console.health_calls import health_of
-from edge.console.office import Office, is_loopback
+from edge.console.office import Office
 from edge.console.status_calls import status_of
 from edge.heat import Step
 

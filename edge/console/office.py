@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge.access.exposure import is_loopback
 from edge.access.homes import own_key
 from edge.audit import Audit
 from edge.client import reachable
 from edge.clock import SECOND, Clock
 from edge.config import Config
-from edge.config import Console as Settings
 from edge.console.access.first import FirstToken
 from edge.console.access.sessions import Session, Sessions, everybody
 from edge.console.access.throttle import Throttle
-from edge.console.access.users import User, Users
+from edge.console.access.users import Users
 from edge.console.archive import Archive
 from edge.console.exports import Exports
 from edge.console.gallery import Gallery
@@ -35,31 +33,6 @@ OPEN_NOTICE = (
     "Open to everybody on this machine: there are no users. "
     "`limpid console user add NAME --role administer` makes the first, and from then on everybody has to log in."
 )
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def check_exposure(console: Settings, users: Mapping[str, User], *, first_waits: bool = False) -> None:
-    """Raises ConfigError where strangers could get at it."""
-    if bool(console.certificate) != bool(console.key):
-        raise ConfigError("[console] certificate and key belong together")
-    if is_loopback(console.host):
-        return
-    missing = [] if console.certificate else ["[console] certificate and key (PEM files)"]
-    how = "a user (`limpid console user add NAME --role administer`, or `limpid setup` for a one-time token)"
-    missing += [] if users or first_waits else [how]
-    if missing:
-        raise ConfigError(
-            f'[console] host = "{console.host}" can be reached from outside: that needs {" and ".join(missing)}; '
-            'or use host = "127.0.0.1"'
-        )
 
 
 @dataclass(slots=True)

@@ -21,11 +21,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge import __version__
 from edge.access.curve import refuse_open
+from edge.access.exposure import check_exposure
 from edge.clock import SECOND, MonotonicClock
 from edge.config import Config
 from edge.config import Console as Settings
 from edge.console.app import build
-from edge.console.office import OPEN_NOTICE, Office, check_exposure, open_office
+from edge.console.office import OPEN_NOTICE, Office, open_office
 from edge.errors import ConfigError
 from edge.health import Events, Watchdog, notify
 from edge.progress import Progress

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 import msgspec
 
 from edge import config as configs
+from edge.access.exposure import check_exposure
 from edge.config import Config
 from edge.console.calls import Answer, Asked, Call
 from edge.console.errors import Refusal, refused
-from edge.console.office import check_exposure
 from edge.durable import write_durably
 from edge.errors import ConfigError
 from edge.places import places_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ import edge.sources
 from edge import config as configs
 from edge import plugins
 from edge.clock import MonotonicClock
+from edge.commands import config_check
 from edge.commands.config_check import check
 from edge.commands.here import address_of
 from edge.commands.run import processes
@@ -231,6 +233,8 @@ def test_an_operators_command_finds_the_daemon_where_this_site_has_it(tmp_path: 
     [
         ('[source.zeromq]\nbind = "ipc:///tmp/one"\n[sockets]\npictures = "ipc:///tmp/one"', "share one address"),
         ("[panel]\ngsdf_luminance = [3, 1]", "rising"),
+        ('[console]\nhost = "0.0.0.0"', "certificate and key"),
+        ('[console]\ncertificate = "c.pem"', "belong together"),
     ],
 )
 def test_a_check_refuses_what_a_process_would_refuse(tmp_path: Path, text: str, said: str) -> None:
@@ -238,3 +242,18 @@ def test_a_check_refuses_what_a_process_would_refuse(tmp_path: Path, text: str, 
     path.write_text(text)
     with pytest.raises(ConfigError, match=said):
         check(path)
+
+
+def test_a_check_tells_what_is_still_missing_on_this_machine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, keys = tmp_path / "limpid.toml", tmp_path / "keys"
+    path.write_text(f'[keys]\nfolder = "{keys}"\n[sockets]\npictures = "tcp://0.0.0.0:5571"')
+    assert config_check.run(path, as_json=True) == 0
+    (missing,) = json.loads(capsys.readouterr().out)["missing_here"]
+    assert missing.startswith('[sockets] pictures = "tcp://0.0.0.0:5571"')
+    assert "no server key" in missing
+    keys.mkdir()
+    (keys / "server.key").touch()
+    assert config_check.run(path, as_json=True) == 0
+    assert json.loads(capsys.readouterr().out)["missing_here"] == []

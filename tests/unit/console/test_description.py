@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edge.access.exposure import check_exposure
 from edge.config import Config, Console, parse
 from edge.console import openapi
 from edge.console.access.users import User
 from edge.console.app import CALLS
 from edge.console.calls import PREFIX, Call
-from edge.console.office import check_exposure
 from edge.console.settings_calls import RESTARTS, _differences
 from edge.errors import ConfigError
 

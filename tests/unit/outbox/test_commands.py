@@ -82,6 +82,14 @@ def test_a_capture_is_shown_with_its_story(rig: Rig):
     assert item.object.sop_uid in words
 
 
+def test_an_archives_words_are_told_as_they_came(rig: Rig):
+    name = put(rig)
+    item = rig.box.next("pacs")
+    assert item is not None
+    rig.box.parked(item, "[/broker] [red]no such patient")
+    assert "[/broker] [red]no such patient" in limpid(rig, "show", name)
+
+
 @pytest.mark.parametrize("wanted", ["", "nothing-like-it"])
 def test_an_id_must_be_unmistakable(rig: Rig, wanted: str):
     put(rig), put(rig)
