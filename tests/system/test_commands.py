@@ -87,7 +87,7 @@ def test_it_says_its_version_and_what_it_can_do() -> None:
 def test_a_configuration_is_checked_as_the_daemon_would(tmp_path: Path) -> None:
     good = tmp_path / "good.toml"
     good.write_text(config_text(tmp_path))
-    assert told("config", "check", good, "--json") == {"ok": True, "path": str(good)}
+    assert told("config", "check", good, "--json") == {"ok": True, "path": str(good), "missing_here": []}
     bad = tmp_path / "bad.toml"
     bad.write_text("[live]\ndeadine_ms = 3")
     done = limpid("config", "check", bad, "--json")
