@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pynetdicom.sop_class import ModalityPerformedProcedureStep  # type: ignore[attr-defined] # pyright: ignore
 
 from edge.config import Config
-from edge.errors import SinkRejected, SinkUnavailable
+from edge.errors import ConfigError, SinkRejected, SinkUnavailable
 from edge.exam import Exam, step_id
 from edge.exam_book import Image
 from edge.places import places_of
@@ -45,14 +45,19 @@ class StepSender:
 
     def step(self, now_s: float) -> bool:
         """Send the first that waits; True when there may be more to do at once. `now_s` is monotonic."""
-        if now_s < self._due_s or (waiting := self._queue.first()) is None:
+        if now_s < self._due_s:
+            return False
+        try:
+            waiting = self._queue.first()
+        except (ConfigError, OSError) as error:
+            self._later(now_s, f"a notice cannot be read: {getattr(error, 'strerror', None) or error}")
+            return False
+        if waiting is None:
             return False
         try:
             warning = self.send(waiting.notice)
         except SinkUnavailable as error:
-            self._failures += 1
-            self._due_s = now_s + RETRIES_S[min(self._failures, len(RETRIES_S)) - 1]
-            self._emit("mpps.unavailable", reason=str(error), again_in_s=round(self._due_s - now_s))
+            self._later(now_s, str(error))
             return False
         except SinkRejected as error:
             self._queue.park(waiting)
@@ -60,6 +65,11 @@ class StepSender:
             return True
         self._told(waiting, warning)
         return True
+
+    def _later(self, now_s: float, reason: str) -> None:
+        self._failures += 1
+        self._due_s = now_s + RETRIES_S[min(self._failures, len(RETRIES_S)) - 1]
+        self._emit("mpps.unavailable", reason=reason, again_in_s=round(self._due_s - now_s))
 
     def _told(self, waiting: Waiting, warning: str) -> None:
         self._failures, self._due_s = 0, 0.0

@@ -68,14 +68,10 @@ class StepQueue:
 
     def first(self) -> Waiting | None:
         """The oldest that is not parked. One that does not decode is set aside, and the queue goes on. One that cannot
-        be read now (no key at hand, a disk that fails) stays what it is, and those behind it wait: an exam must not
+        be read now (ConfigError: no key at hand; OSError) stays what it is, and those behind it wait: an exam must not
         end at the archive before it began."""
         for name in self._vault.names("*" + WAITS):
-            try:
-                notice = self._read(name)
-            except (ConfigError, OSError):
-                return None
-            if notice is not None:
+            if (notice := self._read(name)) is not None:
                 return Waiting(name, notice)
             self._set_aside(name, DAMAGED)
         return None

@@ -190,7 +190,7 @@ def _replaceable(folder: Path) -> Record:
     if not capture.held or (folder / RELEASED).exists():
         raise CaptureRefused(f"{folder.name} is released already: make corrected copies with new UIDs")
     if capture.marks:
-        raise CaptureRefused(f"{folder.name} was sent already: make corrected copies with new UIDs")
+        raise CaptureRefused(f"{folder.name} was sent already, or parked: make corrected copies with new UIDs")
     return capture.record
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from edge.commands.outbox_app import app
 from edge.config import parse
-from edge.errors import SinkRejected, SinkUnavailable
+from edge.errors import ConfigError, SinkRejected, SinkUnavailable
 from edge.exam import Exam, Order, Patient, step_uid
 from edge.exam_book import Image, Vault
 from edge.mpps import RETRIES_S, StepSender, begun, ended, judged
@@ -98,7 +98,13 @@ def test_without_their_key_notices_wait_and_none_overtakes_them(tmp_path: Path, 
     StepQueue(Vault(tmp_path, Key(b"k" * 32))).begun(EXAM)
     queue = StepQueue(Vault(tmp_path, wrong))
     Vault(tmp_path).write("000000000002-ended.notice", msgspec.json.encode(Notice(step_uid(EXAM), "ended", EXAM)))
-    assert queue.first() is None
+    with pytest.raises(ConfigError, match="sealed with key"):
+        queue.first()
+    peer = Peer(queue, [answer(0)])
+    assert not peer.step(0.0)
+    ((event, facts),) = peer.told  # and it is said why, not only counted as waiting
+    assert (event, facts["again_in_s"]) == ("mpps.unavailable", RETRIES_S[0])
+    assert "sealed with key" in facts["reason"]
     assert queue.counts() == {"waiting": 2, "parked": 0, "damaged": 0}
     with_key = StepQueue(Vault(tmp_path, Key(b"k" * 32))).first()
     assert with_key is not None
@@ -112,7 +118,10 @@ def test_a_notice_that_the_disk_refuses_is_not_set_aside(queue: StepQueue, monke
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(Vault, "read", failing)
-    assert queue.first() is None
+    peer = Peer(queue, [answer(0)])
+    assert not peer.step(0.0)
+    ((_, facts),) = peer.told
+    assert facts["reason"] == "a notice cannot be read: Input/output error"
     assert queue.exams() == set()
     monkeypatch.undo()
     assert queue.first() is not None
