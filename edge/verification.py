@@ -10,23 +10,20 @@ to activate an engine; never for the live thread. Reference frames are those in 
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from edge import phantom
 from edge.backends import Backend, Session, Shape, notes_of, open_backend
 from edge.catalog import Engine, float_twin
 from edge.clock import SECOND
 from edge.errors import ConfigError, EngineFault, EngineRefused
 from edge.frame import Pixels
+from edge.reference_frames import reference_frames, usual_shape
 
-REFERENCE = "reference.npz"  # in the engine's folder: frames, [n, h, w], 8 or 16 bits a sample; bits
-SEED = 20240
 PATIENCE = 30 * SECOND
 WARM_FRAMES = 20
 # Parts of full scale. Half an 8-bit level in the root mean square, six in the thousandth worst pixel: what two right
@@ -368,43 +365,3 @@ def _choice(mine: Session, floats: Session, right: bool, float_right: bool, fast
     if right:
         return int8, f"{int8} is chosen, though no faster here: {other} does not show what it should"
     return "", f"not to be activated: neither {int8} nor {other} shows here what it should"
-
-
-# ---------------------------------------------------------------- reference frames
-
-
-def usual_shape(engine: Engine) -> Shape:
-    """What its modality's scanners send: ultrasound 8 bits, fluoroscopy 12."""
-    deep = "fluoroscopy" in engine.manifest.modalities and "ultrasound" not in engine.manifest.modalities
-    return Shape(480, 640, 12 if deep else 8)
-
-
-def reference_frames(engine: Engine, shape: Shape, count: int) -> list[Pixels]:
-    """Those that came with the engine, or a phantom's; always the same. Raises EngineRefused."""
-    path = engine.folder / REFERENCE
-    if path.exists():
-        return _shipped_frames(engine, shape, count)
-    modality = "fluoroscopy" if usual_shape(engine).bits == 12 else "ultrasound"
-    scene = phantom.make(modality, seed=SEED, width=shape.width, height=shape.height)
-    return [_in_depth(scene.frame(index), shape) for index in range(count)]
-
-
-def _in_depth(exposure: phantom.Exposure, shape: Shape) -> Pixels:
-    full = (1 << exposure.bits) - 1
-    levels = np.rint(exposure.pixels.astype(np.float64) * (shape.full_scale / full))
-    return cast("Pixels", levels.astype(shape.blank().dtype))
-
-
-def _shipped_frames(engine: Engine, shape: Shape, count: int) -> list[Pixels]:
-    path = engine.folder / REFERENCE
-    try:
-        with np.load(path, allow_pickle=False) as shipped:
-            frames, bits = np.asarray(shipped["frames"]), int(shipped["bits"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise EngineRefused(f"{engine.manifest.name}: {REFERENCE} cannot be read: {error}") from error
-    wanted = np.uint8 if bits == 8 else np.uint16
-    if frames.ndim != 3 or frames.dtype != wanted or not len(frames) or not 8 <= bits <= 16:
-        raise EngineRefused(f"{engine.manifest.name}: {REFERENCE} holds {frames.dtype} {frames.shape}, {bits} bits")
-    factor = shape.full_scale / ((1 << bits) - 1)
-    scaled = np.rint(frames[: max(1, math.ceil(count))].astype(np.float64) * factor).astype(shape.blank().dtype)
-    return [cast("Pixels", np.ascontiguousarray(frame)) for frame in scaled]

@@ -24,7 +24,8 @@ from edge.catalog import Engine, float_twin, read_engine, shipped_folder
 from edge.commands.bench import parse_size
 from edge.errors import ConfigError, EngineRefused
 from edge.plans import PlanCache, PlanKey, PlanRefused, default_folder
-from edge.verification import Row, Verification, usual_shape, verify_engine
+from edge.reference_frames import usual_shape
+from edge.verification import Row, Verification, verify_engine
 
 REFUSED, INCOMPLETE = 1, 3
 MARKS = {True: "[green]met[/]", False: "[red]not met[/]", None: "[yellow]not checked[/]"}

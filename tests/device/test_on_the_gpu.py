@@ -21,14 +21,13 @@ from edge.clock import SECOND
 from edge.errors import ConfigError
 from edge.frame import Pixels
 from edge.plans import PlanCache
+from edge.reference_frames import reference_frames, usual_shape
 from edge.verification import (
     PARITY_RMS,
     PARITY_WORST,
     apart,
-    reference_frames,
     shown,
     timed_in_turn,
-    usual_shape,
     verify_engine,
 )
 

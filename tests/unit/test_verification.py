@@ -15,7 +15,8 @@ from edge.backends import Backend, Shape, open_backend
 from edge.catalog import Engine, read_engine, shipped_folder
 from edge.errors import ConfigError, EngineRefused
 from edge.plans import PlanCache
-from edge.verification import REFERENCE, Verification, apart, reference_frames, usual_shape, verify_engine
+from edge.reference_frames import REFERENCE, reference_frames, usual_shape
+from edge.verification import Verification, apart, verify_engine
 from tests.fake_gpu import on_fake_gpu
 
 TRAINED = read_engine(shipped_folder() / "ultrasound-clarity-small")
