@@ -36,6 +36,7 @@ NAME = Brake(10, SECOND, 2 * SECOND)
 class _Count:
     wrong: int = 0
     last_ns: int = 0
+    earlier_ns: int = 0  # the last but one
 
 
 class Throttle:
@@ -58,15 +59,23 @@ class Throttle:
             if count is None or now - count.last_ns > FORGOTTEN:
                 count = _Count()
             count.wrong += 1
-            count.last_ns = now
+            count.earlier_ns, count.last_ns = count.last_ns, now
             self._counts[key] = count
         while len(self._counts) > MOST_KEYS:
             self._counts.popitem(last=False)
 
     def right(self, address: str, name: str) -> None:
-        """What was mistyped is forgotten; what the address has done to other names is not."""
-        for key in ((address, name), ("", name)):
-            self._counts.pop(key, None)
+        """What was mistyped is forgotten, by the address too; what the address has done to other names is not."""
+        tries = self._counts.pop((address, name), _Count()).wrong
+        self._counts.pop(("", name), None)
+        count = self._counts.get((address, ""))
+        if count is None:
+            return
+        # Each try is counted before it is known to be right: many people at one workstation must not lock it.
+        count.wrong -= tries
+        count.last_ns = count.earlier_ns
+        if count.wrong <= 0:
+            del self._counts[address, ""]
 
 
 def _keys(address: str, name: str) -> tuple[tuple[tuple[str, str], Brake], ...]:

@@ -187,6 +187,45 @@ def test_the_right_password_forgives_what_was_mistyped() -> None:
     assert throttle.wait("1.2.3.4", "anna", 0) == 0
 
 
+def test_right_passwords_never_slow_the_workstation_that_many_share() -> None:
+    """Each log-in is counted as wrong until it is known to be right."""
+    throttle = Throttle()
+    for n in range(100):
+        assert throttle.wait("1.2.3.4", f"nurse{n % 8}", n * 60 * SECOND) == 0
+        throttle.wrong("1.2.3.4", f"nurse{n % 8}", n * 60 * SECOND)
+        throttle.right("1.2.3.4", f"nurse{n % 8}")
+
+
+def test_what_was_mistyped_before_the_right_password_is_not_held_against_the_workstation() -> None:
+    throttle = Throttle()
+    for n in range(30):
+        for _ in range(3):
+            throttle.wrong("1.2.3.4", f"nurse{n % 8}", n * 60 * SECOND)
+        throttle.right("1.2.3.4", f"nurse{n % 8}")
+    assert throttle.wait("1.2.3.4", "doctor", 30 * 60 * SECOND) == 0
+
+
+def test_a_right_password_forgives_nothing_that_was_tried_on_other_names() -> None:
+    throttle = Throttle()
+    for n in range(40):
+        throttle.wrong("1.2.3.4", f"user{n}", 0)
+    waits = throttle.wait("1.2.3.4", "another", 0)
+    for n in range(1, 4):
+        throttle.wrong("1.2.3.4", "mine", n * SECOND)
+        throttle.right("1.2.3.4", "mine")
+    assert throttle.wait("1.2.3.4", "another", 0) == waits
+
+
+def test_an_address_is_forgiven_after_an_hour_without_a_wrong_password_whoever_logs_in_meanwhile() -> None:
+    throttle = Throttle()
+    for n in range(40):
+        throttle.wrong("1.2.3.4", f"user{n}", 0)
+    for minute in range(10, 70, 10):
+        throttle.wrong("1.2.3.4", "mine", minute * 60 * SECOND)
+        throttle.right("1.2.3.4", "mine")
+    assert throttle.wait("1.2.3.4", "another", 3601 * SECOND) == 0
+
+
 def test_what_is_remembered_is_bounded() -> None:
     throttle = Throttle()
     for n in range(3 * MOST_KEYS):
