@@ -74,10 +74,24 @@ def _close(asked: Asked) -> Answer:
 
 
 def _discard(asked: Asked) -> Answer:
-    answer = ask_daemon(asked, "exam-discard", CLOSE_PATIENCE_S, captures_too=asked.body.captures_too)
+    captures_too = asked.body.captures_too and _may_discard_captures(asked)
+    answer = ask_daemon(asked, "exam-discard", CLOSE_PATIENCE_S, captures_too=captures_too)
     asked.office.pulse.refresh(0.0)
-    asked.note("exam-discard", str(answer.get("exam", "")), captures_too=asked.body.captures_too)
+    asked.note("exam-discard", str(answer.get("exam", "")), captures_too=captures_too)
     return answer
+
+
+def _may_discard_captures(asked: Asked) -> bool:
+    """Raises Refusal where there are any and this user may not. Where there are none yet the daemon is not told to:
+    one that is stored in this very moment is kept."""
+    user = asked.session.user
+    if user.may("administer"):
+        return True
+    if (ask_daemon(asked, "exam-show").get("exam") or {}).get("captures"):
+        raise Refusal(
+            403, "forbidden", f"to discard captures needs the role administer; {user.name} has {user.role}: close it"
+        )
+    return False
 
 
 def _correct(asked: Asked) -> Answer:
@@ -105,7 +119,8 @@ CALLS = (
     Call("POST", "/exam", "operate", "Open an exam: worklist item, barcode, typed, or an emergency", _open, body=Open,
          pool="slow"),
     Call("POST", "/exam/close", "operate", "Close the exam", _close, pool="slow"),
-    Call("POST", "/exam/discard", "operate", "End the exam as discontinued", _discard, body=Discontinue, pool="slow"),
+    Call("POST", "/exam/discard", "operate", "End the exam as discontinued; with captures, administer alone",
+         _discard, body=Discontinue, pool="slow"),
     Call("POST", "/exam/correct", "operate", "Give the open or an earlier exam the right identity", _correct,
          body=Correct, pool="slow"),
     Call("POST", "/worklist", "operate", "What is scheduled", _worklist, body=Question, pool="slow"),
