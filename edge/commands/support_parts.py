@@ -26,9 +26,10 @@ import msgspec
 from edge import __version__
 from edge import config as configs
 from edge.catalog import open_catalog, shipped_folder
-from edge.client import Control
+from edge.client import Control, reachable
 from edge.clock import MonotonicClock
 from edge.commands.doctor import examine
+from edge.commands.identity import key_for
 from edge.config import Config
 from edge.console.archive import Archive
 from edge.errors import ConfigError, LimpidError, SourceUnavailable
@@ -138,8 +139,13 @@ def sbom(asked: Asked) -> object:
 
 
 def status(asked: Asked) -> object:
+    address = asked.config.sockets.control
     try:
-        told = Control(asked.config.sockets.control, PATIENCE_S).ask("status")
+        key = key_for(asked.config, address)
+    except ConfigError:
+        raise NotHere("the daemon asks for a key, and this host has none that can be read") from None
+    try:
+        told = Control(reachable(address), PATIENCE_S, key).ask("status")
     except SourceUnavailable:
         raise NotHere("the daemon does not answer") from None
     told["streams"] = {asked.stream(name): facts for name, facts in told["streams"].items()}

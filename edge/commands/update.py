@@ -10,6 +10,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from edge import bundle_source, sealed
 from edge import config as configs
 from edge.activation import login
-from edge.client import Control
+from edge.client import Control, reachable
 from edge.clock import MonotonicClock
+from edge.commands.identity import key_for
+from edge.config import Config
 from edge.errors import ConfigError, LimpidError, UpdateRefused
 from edge.health import notify
 from edge.signing import load_signer
@@ -32,8 +35,8 @@ from edge.update.store import VersionStore, utc_now
 
 REFUSED = 1
 BACK = 3  # it was tried, and taken back
+ON_TRIAL = 4  # this command has ended before the trial has
 USUAL_CONFIG = Path("/etc/limpid/limpid.toml")
-FOLLOW_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Desk:
     def progress(self) -> Generator[bundle.Progress, None, None]:
         """A bar on stderr, where somebody sees it."""
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
         quiet = self.as_json or not console.is_terminal
         with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
             task = bar.add_task("", total=None)
@@ -71,7 +74,7 @@ def make(source: Path, key: Path, to: Path, minimum: str, notes: str, *, as_json
     """Sign a wheelhouse, or the site-packages of an environment that was installed elsewhere."""
     signer = load_signer(key)
     desk = Desk(VersionStore(Path(), Path(), bundle.keyring(Path()), ""), None, as_json)
-    text = Path(notes[1:]).read_text(encoding="utf-8") if notes.startswith("@") else notes
+    text = _notes(notes)
     with tempfile.TemporaryDirectory(prefix="limpid-update-") as work, desk.progress() as progress:
         wheels = any(source.glob("*.whl"))
         progress("reading", 0, 0)
@@ -84,6 +87,17 @@ def make(source: Path, key: Path, to: Path, minimum: str, notes: str, *, as_json
     )
     desk.answer(facts, words)
     return 0
+
+
+def _notes(told: str) -> str:
+    """A text, or @FILE."""
+    if not told.startswith("@"):
+        return told
+    try:
+        return Path(told[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
+        raise ConfigError(f"the notes {told[1:]}: {why}") from error
 
 
 def _site_packages(source: Path) -> Path:
@@ -211,19 +225,8 @@ def _tried(desk: Desk, settling: Settling) -> Outcome:
     if isinstance(runs, Nothing):
         return Outcome("waits", trial.version, "nothing runs: its trial begins with the next start")
     if isinstance(runs, Systemd) and runs.settles():
-        return _followed(desk, trial.version, trial.before)
+        return settling.follow(trial.version, trial.before)  # it goes on when this terminal is closed
     return settling.settle()
-
-
-def _followed(desk: Desk, version: str, before: str) -> Outcome:
-    """The trial is the service's: it goes on when this terminal is closed."""
-    pause = threading.Event()
-    while (trial := desk.store.trial()) is not None and trial.version == version:
-        pause.wait(FOLLOW_EVERY_S)
-    if desk.store.current == version:
-        return Outcome("held", version)
-    last = [entry for entry in desk.store.audit.entries() if entry.did == "update-rolled-back"][-1:]
-    return Outcome("back", desk.store.current or before, str(last[0].facts.get("why", "")) if last else "")
 
 
 def settle(desk: Desk) -> int:
@@ -263,14 +266,29 @@ def revoke(desk: Desk, key: str) -> int:
     return 0
 
 
+@dataclass
+class Live:
+    """This site's live process. Asked each time with the key of that moment; what is wrong with key or configuration is
+    no answer, so that neither stands in the way back."""
+
+    path: Path | None
+
+    @cached_property
+    def _config(self) -> Config:
+        return configs.load(self.path)
+
+    def ask(self, do: str, /) -> dict[str, Any]:
+        address = self._config.sockets.control
+        return Control(reachable(address), key=key_for(self._config, address)).ask(do)
+
+
 @contextmanager
 def _settling(desk: Desk) -> Generator[Settling, None, None]:
     stop = threading.Event()
     stop_on_signals(stop)
-    control = Control(configs.load(desk.config).sockets.control)
     with desk.progress() as progress:
         yield Settling(
-            desk.store, processes.found(desk.store.state), control, MonotonicClock(),
+            desk.store, processes.found(desk.store.state), Live(desk.config), MonotonicClock(),
             lambda what: progress(what, 0, 0), stop,
         )  # fmt: skip
 
@@ -278,7 +296,7 @@ def _settling(desk: Desk) -> Generator[Settling, None, None]:
 def _ended(desk: Desk, outcome: Outcome) -> int:
     ok = outcome.outcome in ("held", "waits")
     desk.answer({"ok": ok, **outcome.as_dict()}, _outcome_words(outcome))
-    return 0 if ok else BACK
+    return 0 if ok else BACK if outcome.outcome == "back" else ON_TRIAL
 
 
 def _outcome_words(outcome: Outcome) -> str:
@@ -287,7 +305,7 @@ def _outcome_words(outcome: Outcome) -> str:
         "back": f"current: {outcome.version}; taken back: {outcome.why}",
         "waits": f"current: {outcome.version}; {outcome.why}", "nothing": "no version is on trial",
         "watched": f"{outcome.version} is watched by another process already",
-        "interrupted": f"{outcome.version} is still on trial: `limpid update settle` goes on",
+        "interrupted": f"{outcome.version} is still on trial: {outcome.why or '`limpid update settle` goes on'}",
     }[outcome.outcome]  # fmt: skip
     if outcome.picture_back_s is not None:
         words += f"; the picture was back after {outcome.picture_back_s:.1f} s"

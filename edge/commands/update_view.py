@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edge.commands.update import Desk
@@ -23,7 +24,7 @@ def list_(desk: Desk) -> int:
         print(json.dumps({"root": str(desk.store.root), "current": desk.store.current, "versions": rows}))
         return 0
     console = Console(highlight=False)
-    console.print(_table(desk, rows) if rows else f"no version in {desk.store.root}")
+    console.print(_table(desk, rows) if rows else escape(f"no version in {desk.store.root}"))
     for row in rows:  # a reason does not fit into a column
         if row["fault"]:
             console.print(f"{row['version']}: {row['fault']}", markup=False)
@@ -41,14 +42,14 @@ def _row(desk: Desk, version: Version) -> dict[str, Any]:
 
 
 def _table(desk: Desk, rows: list[dict[str, Any]]) -> Table:
-    view = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=f"in {desk.store.root}")
+    view = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=escape(f"in {desk.store.root}"))
     for column in ("version", "state", "signed by", "notes"):
         view.add_column(column, overflow="fold")
     for row in rows:
         state = row["states"][0] if not row["fault"] else "refused"
         words = ", ".join(row["states"])
         view.add_row(row["version"], f"[{COLOURS.get(state, 'white')}]{words}[/]", row["key"][:8] or "not a bundle",
-                     row["notes"].splitlines()[0] if row["notes"] else "")  # fmt: skip
+                     escape(row["notes"].splitlines()[0]) if row["notes"] else "")  # fmt: skip
     return view
 
 

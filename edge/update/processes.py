@@ -39,6 +39,10 @@ class Stays:
 class Processes(Protocol):
     what: str
 
+    def has_live(self) -> bool:
+        """Whether a live process runs that should answer. False where nobody can say."""
+        ...
+
     def restart(self) -> None:
         """With what is current now. Returns once it is under way. Raises LimpidError."""
         ...
@@ -58,6 +62,9 @@ class Ran(msgspec.Struct, frozen=True):
 class Nothing:
     what = "nothing runs"
 
+    def has_live(self) -> bool:
+        return False
+
     def restart(self) -> None: ...
 
     def stays(self) -> Stays:
@@ -72,6 +79,11 @@ class Supervised:
     def __init__(self, record: Path) -> None:
         self._record = record
         self._pause = threading.Event()
+
+    def has_live(self) -> bool:
+        """One that has ended by itself may be ending again and again: an update can be what mends it."""
+        ran = self._read()
+        return ran is not None and ran.ends.get("live") == 0
 
     def restart(self) -> None:
         ran = self._read()
@@ -111,6 +123,9 @@ class Systemd:
     def __init__(self, systemctl: Systemctl | None = None) -> None:
         self._ask = systemctl or _systemctl
         self._before: dict[str, int] = {}
+
+    def has_live(self) -> bool:
+        return bool(self._ask(["list-units", "--plain", "--no-legend", "--state=active", FIRST]).strip())
 
     def restart(self) -> None:
         """Live first. Not waited for: a unit of a version that is never ready would be waited for in vain."""

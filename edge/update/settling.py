@@ -19,15 +19,27 @@ from typing import Any, Protocol
 
 import msgspec
 
-from edge.clock import Clock
+from edge.clock import SECOND, Clock
 from edge.errors import ConfigError, LimpidError, SourceUnavailable, UpdateRefused
 from edge.update.install import python_of
 from edge.update.processes import Processes
 from edge.update.selfcheck import self_check
 from edge.update.store import Version, VersionStore
-from edge.update.trial import FEWEST_FRAMES, LENGTH_S, MOST_STARTS, READY_S, Look, StreamLook, Trial, Watch, stretches
+from edge.update.trial import (
+    FEWEST_FRAMES,
+    LENGTH_S,
+    LOST_S,
+    MOST_STARTS,
+    READY_S,
+    Look,
+    StreamLook,
+    Trial,
+    Watch,
+    stretches,
+)
 
 LOOK_EVERY_S = 0.25
+FOLLOW_EVERY_S = 0.5
 AUTOMATIC = {"automatic": True}
 Step = Callable[[str], None]
 
@@ -99,6 +111,7 @@ class Settling:
             self._store.switch(version.number, None)
             return
         self._step("looking at the picture as it is")
+        self._must_answer(version.number)
         first = self._look()
         self._pause.wait(terms.before_s if first.streams else 0.0)
         streams = stretches(first, self._look())
@@ -108,6 +121,25 @@ class Settling:
             fewest_frames=terms.fewest_frames, streams=streams,
         )  # fmt: skip
         self._store.switch(version.number, trial, {"streams": sorted(streams)})
+
+    def _must_answer(self, number: str) -> None:
+        """A live process that cannot be asked now cannot be asked on trial either: NUMBER would be taken back for that
+        alone. Raises SourceUnavailable."""
+        until = self._clock.now() + int(LOST_S * SECOND)
+        while self._processes.has_live() and (silence := self._silence()):
+            if self._clock.now() < until and not self._pause.wait(LOOK_EVERY_S):
+                continue
+            why = f"it could not be watched: the live process runs, but cannot be asked: {silence}"
+            self._store.tell("update-refused", number, {"why": why})
+            raise SourceUnavailable(f"{number}: {why}")
+
+    def _silence(self) -> str:
+        """Why nobody answers; nothing where somebody does."""
+        try:
+            self._live.ask("status")
+        except (SourceUnavailable, ConfigError) as error:
+            return str(error)
+        return ""
 
     # ------------------------------------------------ a trial that is under way
 
@@ -128,6 +160,16 @@ class Settling:
             self._store.tell("update-on-trial", trial.version, {"before": trial.before, "start": trial.starts})
             decided()
             return self._tried(trial)
+
+    def follow(self, version: str, before: str) -> Outcome:
+        """A trial that another process watches, until it has ended or we are to end: it goes on then all the same."""
+        while (trial := self._store.trial()) is not None and trial.version == version:
+            if self._pause.wait(FOLLOW_EVERY_S):
+                return Outcome("interrupted", version, "whoever watches it goes on")
+        if self._store.current == version:
+            return Outcome("held", version)
+        last = [entry for entry in self._store.audit.entries() if entry.did == "update-rolled-back"][-1:]
+        return Outcome("back", self._store.current or before, str(last[0].facts.get("why", "")) if last else "")
 
     def _tried(self, trial: Trial) -> Outcome:
         if not trial.restarted:
@@ -162,8 +204,10 @@ class Settling:
             status = self._live.ask("status")
             streams = {name: _stream(facts) for name, facts in status["streams"].items()}
             return Look(now, status["version"], status["pid"], streams, stays.ends, stays.down)
-        except (SourceUnavailable, ConfigError, KeyError, TypeError, AttributeError):
-            return Look(now, ends=stays.ends, down=stays.down)  # what cannot be understood is no answer either
+        except (SourceUnavailable, ConfigError) as error:
+            return Look(now, silence=str(error), ends=stays.ends, down=stays.down)
+        except (KeyError, TypeError, AttributeError):  # what cannot be understood is no answer either
+            return Look(now, silence="its answer cannot be understood", ends=stays.ends, down=stays.down)
 
     # ------------------------------------------------ and back
 

@@ -81,6 +81,7 @@ class Look:
     streams: Mapping[str, StreamLook] = field(default_factory=dict)
     ends: Mapping[str, int] = field(default_factory=dict)  # process -> how often it ended by itself since the restart
     down: tuple[str, ...] = ()  # processes that are given up
+    silence: str = ""  # why nobody answered
 
 
 def stretches(first: Look, last: Look) -> dict[str, Stretch]:
@@ -129,8 +130,9 @@ class Watch:
             self._ready_ns = look.at_ns if self._ready_ns is None else self._ready_ns
             return ""
         if self._ready_ns is None:
-            known = f"; what answers is {look.version}" if look.version else ""
-            return f"not ready in {self._trial.ready_s:g} s{known}" if self._ran_s(look) > self._trial.ready_s else ""
+            known = f"what answers is {look.version}" if look.version else look.silence
+            late = f"not ready in {self._trial.ready_s:g} s{'; ' if known else ''}{known}"
+            return late if self._ran_s(look) > self._trial.ready_s else ""
         silent_s = (look.at_ns - self._answered_ns) / SECOND
         return f"the live process has not answered for {silent_s:.0f} s" if silent_s > LOST_S else ""
 

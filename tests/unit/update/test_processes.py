@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from edge.errors import LimpidError, SourceUnavailable
-from edge.update.processes import FIRST, OWN_UNIT, Ran, Stays, Supervised, Systemd, running
+from edge.update.processes import FIRST, OWN_UNIT, UNITS, Nothing, Ran, Stays, Supervised, Systemd, running
 
 
 class Systemctl:
@@ -28,6 +28,7 @@ class Systemctl:
         what = arguments[0]
         if what == "list-units":
             names = self.failed if "--state=failed" in arguments else [*self.restarts, OWN_UNIT]
+            names = [name for name in names if arguments[-1] in (UNITS, name)]
             return "\n".join(f"{name} loaded active running Limpid" for name in names)
         if what == "show":
             return "\n\n".join(f"Id={unit}\nNRestarts={self.restarts[unit]}" for unit in arguments[2:])
@@ -74,6 +75,13 @@ def test_where_nothing_runs_nothing_is_restarted() -> None:
     assert not [asked for asked in systemctl.asked if "restart" in asked]
 
 
+def test_a_live_process_runs_where_its_unit_is_active(systemctl: Systemctl) -> None:
+    assert Systemd(systemctl).has_live()
+    del systemctl.restarts[FIRST]
+    assert not Systemd(systemctl).has_live()
+    assert not Nothing().has_live()
+
+
 def write(record: Path, pid: int, born: float, ends: dict[str, int]) -> None:
     record.write_bytes(msgspec.json.encode(Ran(pid, born, 0, ends)))
 
@@ -88,3 +96,13 @@ def test_a_supervisor_is_known_by_its_number_and_its_birth(tmp_path: Path) -> No
     assert Supervised(record).stays().down == ("limpid run",)
     with pytest.raises(SourceUnavailable):
         Supervised(record).restart()
+
+
+@pytest.mark.parametrize(("ends", "runs"), [({"live": 0, "console": 2}, True), ({"live": 1}, False), ({}, False)])
+def test_a_live_process_that_has_ended_by_itself_is_not_sure_to_run(
+    tmp_path: Path, ends: dict[str, int], *, runs: bool
+) -> None:
+    record = tmp_path / "run.json"
+    assert not Supervised(record).has_live()
+    write(record, os.getpid(), psutil.Process().create_time(), ends)
+    assert Supervised(record).has_live() is runs

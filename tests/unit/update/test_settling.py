@@ -32,8 +32,12 @@ class Ward:
         self.restarts = 0
         self.shown = 100
         self.cannot_restart = False
+        self.runs_live = True
         self.answers: Callable[[str], bool] = lambda _version: True
         self.ends: Callable[[str], dict[str, int]] = lambda _version: {}
+
+    def has_live(self) -> bool:
+        return self.runs_live
 
     def restart(self) -> None:
         if self.cannot_restart:
@@ -110,7 +114,7 @@ def test_one_that_never_answers_goes_back_and_the_old_one_is_started(
     ward.answers = lambda version: version != "2.0"
     switch(bench, settling)
     outcome = settling.settle()
-    assert (outcome.outcome, outcome.why) == ("back", "not ready in 30 s")
+    assert (outcome.outcome, outcome.why) == ("back", "not ready in 30 s; nobody")
     assert (bench.store.current, ward.runs, ward.restarts) == ("1.0", "1.0", 2)
 
 
@@ -135,7 +139,48 @@ def test_where_nothing_can_be_started_again_the_link_goes_back_all_the_same(
 def test_an_answer_that_cannot_be_understood_is_none(bench: Bench, ward: Ward, settling: Settling) -> None:
     switch(bench, settling)
     ward.ask = lambda _do: {"streams": 3}  # type: ignore[assignment,method-assign]
-    assert settling.settle().why == "not ready in 30 s"
+    assert settling.settle().why == "not ready in 30 s; its answer cannot be understood"
+
+
+def test_where_a_live_process_runs_that_cannot_be_asked_nothing_is_switched(
+    bench: Bench, ward: Ward, settling: Settling
+) -> None:
+    ward.answers = lambda _version: False
+    with pytest.raises(SourceUnavailable, match=r"2\.0: it could not be watched: .*: nobody"):
+        switch(bench, settling)
+    assert (bench.store.current, bench.store.trial()) == ("1.0", None)
+    assert [entry.did for entry in bench.store.audit.entries()][-1] == "update-refused"
+
+
+def test_one_that_answers_late_is_waited_for(bench: Bench, ward: Ward, settling: Settling, clock: ManualClock) -> None:
+    ready_ns = clock.now() + 5 * SECOND
+    ward.answers = lambda _version: clock.now() >= ready_ns
+    switch(bench, settling)
+    assert bench.store.current == "2.0"
+
+
+def test_where_no_live_process_runs_nobody_has_to_answer(bench: Bench, ward: Ward, settling: Settling) -> None:
+    """An update may be what mends one that ends again and again."""
+    ward.runs_live, ward.answers = False, lambda version: version == "2.0"
+    switch(bench, settling)
+    ward.runs_live = True
+    assert settling.settle().outcome == "held"
+
+
+def test_who_follows_a_trial_that_another_process_watches_hears_how_it_ended(bench: Bench, settling: Settling) -> None:
+    switch(bench, settling)
+    bench.store.roll_back("it is slow", {})
+    outcome = settling.follow("2.0", "1.0")
+    assert (outcome.outcome, outcome.version, outcome.why) == ("back", "1.0", "it is slow")
+
+
+def test_who_follows_may_end_while_the_trial_goes_on(bench: Bench, ward: Ward, clock: ManualClock) -> None:
+    pause = Pause(clock)
+    following = Settling(bench.store, ward, ward, clock, lambda _what: None, pause)
+    switch(bench, following)
+    pause.set()
+    assert following.follow("2.0", "1.0").outcome == "interrupted"
+    assert bench.store.trial() is not None
 
 
 def test_who_is_interrupted_leaves_the_trial_to_the_next(bench: Bench, ward: Ward, clock: ManualClock) -> None:
