@@ -16,7 +16,7 @@ from typing import Any
 from edge import config as configs
 from edge.access.certificate import self_signed
 from edge.access.curve import ClientKey, fingerprint, load_client, load_pair, new_pair, save
-from edge.access.homes import home_of
+from edge.access.homes import Home, home_of
 from edge.commands.keys import Desk, now
 from edge.config import Config, parse_section
 from edge.durable import make_folder, write_durably
@@ -53,6 +53,7 @@ class Plan:
 
 def run(path: Path | None, plan_of: PlanOf, *, new_token: bool, as_json: bool) -> int:
     plan = plan_of(configs.load(path))
+    _refuse_half_a_pair(*_console_pair(plan.config))  # before anything is made
     steps = [step for part in (_server_key, _own_key, _seal_key, _certificate) for step in part(plan)]
     lines = [step.configure for step in steps if step.configure]
     token = _first_token(plan, anew=new_token)
@@ -101,17 +102,24 @@ def _own_key(plan: Plan) -> Iterator[Step]:
     home = home_of(plan.config)
 
     def make() -> None:
-        pair = new_pair()
-        home.register.enrol(OWN_NAME, pair.public, "operator", now())
-        save(
-            home.own, ClientKey(pair.public, pair.secret, load_pair(home.server).public, name=OWN_NAME, role="operator")
-        )
-        Desk(home, as_json=True).note("client-enrolled", OWN_NAME, role="operator", key=fingerprint(pair.public))
+        if not home.own.exists():
+            pair, server = new_pair(), load_pair(home.server).public
+            save(home.own, ClientKey(pair.public, pair.secret, server, name=OWN_NAME, role="operator"))
+        public = load_client(home.own).public  # cut off here, the next run enrols it
+        home.register.enrol(OWN_NAME, public, "operator", now())
+        Desk(home, as_json=True).note("client-enrolled", OWN_NAME, role="operator", key=fingerprint(public))
 
-    state = plan.make(home.own.exists(), make)
-    if state == "there":
-        load_client(home.own)  # says what is wrong with it
-    yield Step("this host's key", state, str(home.own))
+    yield Step("this host's key", plan.make(_is_enrolled(home), make), str(home.own))
+
+
+def _is_enrolled(home: Home) -> bool:
+    """Raises ConfigError for a key that is none, or that opens nothing any more."""
+    if not home.own.exists():
+        return False
+    public, enrolled = load_client(home.own).public, home.register.read()
+    if fingerprint(public) in enrolled.revoked:
+        raise ConfigError(f"this host's key {home.own} was revoked here: remove it, and a new one is made")
+    return public in enrolled.clients
 
 
 def _seal_key(plan: Plan) -> Iterator[Step]:
@@ -126,10 +134,7 @@ def _seal_key(plan: Plan) -> Iterator[Step]:
 
 
 def _certificate(plan: Plan) -> Iterator[Step]:
-    console = plan.config.console
-    home = home_of(plan.config).folder
-    certificate = Path(console.certificate) if console.certificate else home / "console.pem"
-    key = Path(console.key) if console.key else home / "console.key"
+    certificate, key = _console_pair(plan.config)
 
     def make() -> None:
         public, private = self_signed(plan.names)
@@ -137,8 +142,24 @@ def _certificate(plan: Plan) -> Iterator[Step]:
         _write(certificate, public)
 
     state = plan.make(certificate.exists() and key.exists(), make)
-    lines = "" if console.certificate else f'[console]\ncertificate = "{certificate}"\nkey = "{key}"'
+    lines = "" if plan.config.console.certificate else f'[console]\ncertificate = "{certificate}"\nkey = "{key}"'
     yield Step("console certificate", state, f"{certificate}, for {', '.join(plan.names)}", lines)
+
+
+def _console_pair(config: Config) -> tuple[Path, Path]:
+    console, home = config.console, home_of(config).folder
+    certificate = Path(console.certificate) if console.certificate else home / "console.pem"
+    return certificate, Path(console.key) if console.key else home / "console.key"
+
+
+def _refuse_half_a_pair(certificate: Path, key: Path) -> None:
+    """One of them may be the hospital's, and the other's name mistyped: neither is written over."""
+    for missing, there in ((certificate, key), (key, certificate)):
+        if there.exists() and not missing.exists():
+            raise ConfigError(
+                f"{missing} is missing, while {there} is there: put it there, or correct [console] certificate and "
+                "key; they are made only where both are missing"
+            )
 
 
 def _write(path: Path, content: bytes) -> None:
