@@ -2,10 +2,11 @@
 was found, what is wanted, and, where it could not be checked, why not. Nothing here switches anything.
 
 Parity compares the device's pictures with OpenVINO's of the same file; fidelity compares INT8 with the float twin on
-the device itself; speed compares their p99. INT8 is not faster by itself: where it is not, or does not hold, the float
-twin is chosen if it shows what it should. Slow (a plan may have to be built): for commands, and for whoever is about
-to activate an engine; never for the live thread. Reference frames are those in the engine's folder
-(`reference.npz`), or a phantom's by a fixed seed, the same on every machine.
+the device itself, and the two files by OpenVINO: the judge has seen INT8 alone, and a twin that shows something else is
+not its twin, whatever runs here. Speed compares medians and p99. INT8 is not faster by itself: where it is slower, or
+does not hold, the float twin is chosen if it shows what it should. Slow (a plan may have to be built): for commands,
+and for whoever is about to activate an engine; never for the live thread. Reference frames are those in the engine's
+folder (`reference.npz`), or a phantom's by a fixed seed, the same on every machine.
 """
 
 from __future__ import annotations
@@ -197,7 +198,7 @@ def _check_parsed(bench: _Bench, variant: Engine, precision: str, workshop: Any)
 
 
 def _not_here(bench: _Bench, why: str) -> Verification:
-    for check in ("parity with OpenVINO", "INT8 against float on this device", "INT8 faster than float (p99)"):
+    for check in ("parity with OpenVINO", "INT8 against float on this device", "INT8 faster than float"):
         bench.add(check, None, why=why)
     faults = [row for row in bench.rows if row.met is False]
     if faults:
@@ -217,16 +218,20 @@ def _on_device(bench: _Bench, device: Backend, open_one: Opener) -> tuple[str, s
         floats = opened.open(bench, "its float twin opens here", device, bench.twin) if bench.twin else None
         pictures = shown(mine, bench.frames)
         float_pictures = shown(floats, bench.frames) if floats is not None else None
+        wanted = _by_openvino(bench, bench.engine, pictures, open_one)
         zero = _check_nought(bench, mine)
-        int8_right = _check_parity(bench, bench.engine, pictures, open_one) and zero
+        int8_right = _check_parity(bench, bench.engine, pictures, wanted) and zero
         if bench.twin is None or floats is None or float_pictures is None:
             bench.add("INT8 against float", None, why="it has no float twin to be compared with", needed=False)
             return _alone(bench, mine, int8_right)
-        float_right = _check_parity(bench, bench.twin, float_pictures, open_one)
-        fidelity = _check_apart(
-            bench, f"INT8 against {floats.id.precision} on this device", pictures, float_pictures, FIDELITY_RMS,
-            FIDELITY_WORST,
+        float_wanted = _by_openvino(bench, bench.twin, float_pictures, open_one)
+        float_zero = _check_nought(bench, floats, "float twin: ")
+        float_right = _check_parity(bench, bench.twin, float_pictures, float_wanted) and float_zero
+        fidelity = _check_fidelity(
+            bench, f"INT8 against {floats.id.precision} on this device", pictures, float_pictures
         )  # fmt: skip
+        if not _check_twins(bench, fidelity, wanted, float_wanted):
+            return "", "not to be activated: its INT8 file and its float twin differ, and do not belong together"
         faster = _check_speed(bench, mine, floats)
         return _choice(mine, floats, int8_right and fidelity, float_right, faster)
 
@@ -269,9 +274,9 @@ def shown(session: Session, frames: list[Pixels], strength: float = 1.0) -> list
     return results
 
 
-def _check_nought(bench: _Bench, session: Session) -> bool:
+def _check_nought(bench: _Bench, session: Session, whose: str = "") -> bool:
     """Strength 0 is the original, every bit of it; an engine that enlarges has no original of its size."""
-    check, wanted = "strength 0 is the original", "every bit"
+    check, wanted = f"{whose}strength 0 is the original", "every bit"
     if session.shape != session.result_shape:
         return bench.add(check, None, why="it enlarges", needed=False) or True
     changed = sum(
@@ -280,17 +285,34 @@ def _check_nought(bench: _Bench, session: Session) -> bool:
     return bench.add(check, changed == 0, found=f"{changed} pixels changed", wanted=wanted)
 
 
-def _check_parity(bench: _Bench, variant: Engine, pictures: list[Pixels], open_one: Opener) -> bool:
+def _by_openvino(bench: _Bench, variant: Engine, pictures: list[Pixels], open_one: Opener) -> list[Pixels]:
+    """What the file shows on the backend that its maker judged it on; PICTURES where that is this one."""
+    if bench.kind == REFERENCE_BACKEND:
+        return pictures
+    reference = open_one(REFERENCE_BACKEND).open(variant, bench.shape)
+    try:
+        return shown(reference, bench.frames)
+    finally:
+        reference.close()
+
+
+def _check_parity(bench: _Bench, variant: Engine, pictures: list[Pixels], wanted: list[Pixels]) -> bool:
     check = f"{variant.manifest.precision} file: parity with OpenVINO"
     if bench.kind == REFERENCE_BACKEND:
         bench.add(check, None, why="OpenVINO itself runs it", needed=False)
         return True
-    reference = open_one(REFERENCE_BACKEND).open(variant, bench.shape)
-    try:
-        wanted = shown(reference, bench.frames)
-    finally:
-        reference.close()
     return _check_apart(bench, check, pictures, wanted, PARITY_RMS, PARITY_WORST)
+
+
+def _check_fidelity(bench: _Bench, check: str, int8: list[Pixels], floats: list[Pixels]) -> bool:
+    return _check_apart(bench, check, int8, floats, FIDELITY_RMS, FIDELITY_WORST)
+
+
+def _check_twins(bench: _Bench, fidelity: bool, int8: list[Pixels], floats: list[Pixels]) -> bool:
+    """Whether the two files belong together. Wrong kernels here do not part them: OpenVINO's pictures tell."""
+    if bench.kind == REFERENCE_BACKEND:
+        return fidelity
+    return _check_fidelity(bench, "the two files by OpenVINO: INT8 against float", int8, floats)
 
 
 def _check_apart(
@@ -318,9 +340,10 @@ def _check_speed(bench: _Bench, mine: Session, floats: Session) -> bool:
     (fast50, fast99), (slow50, slow99) = ((_ms(each, 50), _ms(each, 99)) for each in times)
     figures = {"int8_p50_ms": fast50, "int8_p99_ms": fast99, "float_p50_ms": slow50, "float_p99_ms": slow99}
     found = f"p50 {fast50:.2f} / p99 {fast99:.2f} ms, {floats.id.precision} {slow50:.2f} / {slow99:.2f} ms"
+    # Either figure of one run is at the mercy of what else runs here: slower is what both say.
     return bench.add(
-        f"INT8 faster than {floats.id.precision} (p99)", fast99 < slow99, found=found, wanted="less", needed=False,
-        figures=figures,
+        f"INT8 faster than {floats.id.precision}", fast50 < slow50 or fast99 < slow99, found=found,
+        wanted="p50 or p99 less", needed=False, figures=figures,
     )  # fmt: skip
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("onnx", reason="the extra `make-engines` is not installed")
+
+import onnx
+from onnx import numpy_helper
 
 from edge import verification
 from edge.backends import Backend, Shape, open_backend
@@ -60,6 +65,71 @@ def test_speed_alone_chooses_between_two_that_are_right(opener, monkeypatch: pyt
         found = verified(TRAINED, opener)
         assert found.chosen_precision == chosen
         assert found.passed
+
+
+@pytest.mark.parametrize(
+    ("p50", "p99", "chosen"),
+    [((3, 9), (20, 12), "int8"), ((9, 3), (12, 20), "int8"), ((3, 9), (12, 20), "int8"), ((9, 3), (20, 12), "fp32")],
+    ids=["at the median alone", "at p99 alone", "at both", "at neither"],
+)
+def test_int8_is_slower_only_where_median_and_p99_are(
+    opener, monkeypatch: pytest.MonkeyPatch, p50: tuple[int, int], p99: tuple[int, int], chosen: str
+) -> None:
+    """Milliseconds of INT8 and of float."""
+
+    def times(sessions, frames, count):
+        return [[usual * 1_000_000] * 19 + [worst * 1_000_000] for usual, worst in zip(p50, p99, strict=True)]
+
+    monkeypatch.setattr(verification, "timed_in_turn", times)
+    assert verified(TRAINED, opener, backend="openvino_cpu").chosen_precision == chosen
+
+
+def with_another_twin(tmp_path: Path, change: Callable[[onnx.ModelProto], None]) -> Engine:
+    """The trained engine, its float twin changed, and the manifest put in order."""
+    home = tmp_path / "engine"
+    shutil.copytree(TRAINED.folder, home)
+    twin = onnx.load(home / "fp32.onnx")
+    change(twin)
+    (home / "fp32.onnx").write_bytes(twin.SerializeToString())
+    manifest, digest = home / "manifest.toml", hashlib.sha256((home / "fp32.onnx").read_bytes()).hexdigest()
+    manifest.write_text(manifest.read_text().replace(TRAINED.manifest.fp32_sha256, digest))
+    return read_engine(home)
+
+
+def takes_all_grain_away(twin: onnx.ModelProto) -> None:
+    for bias in twin.graph.initializer:
+        if bias.name.startswith("calm_") and bias.name.endswith(".bias"):
+            bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(8), bias.name))
+
+
+@pytest.mark.parametrize("backend", ["openvino_cpu", "tensorrt_int8"])
+def test_a_twin_that_the_judged_int8_file_does_not_belong_to_lets_nothing_be_activated(
+    opener, tmp_path: Path, backend: str
+) -> None:
+    found = verified(with_another_twin(tmp_path, takes_all_grain_away), opener, backend=backend)
+    assert (found.passed, found.chosen_precision) == (False, "")
+    assert "do not belong together" in found.verdict
+
+
+def always_changes_a_little(twin: onnx.ModelProto) -> None:
+    """No strength is taken for less than three tenths."""
+    graph = twin.graph
+    for node in graph.node:
+        node.input[:] = ["no_less" if name == "strength" else name for name in node.input]
+    graph.initializer.append(numpy_helper.from_array(np.array(0.3, np.float32), "least"))
+    graph.node.insert(0, onnx.helper.make_node("Max", ["strength", "least"], ["no_less"]))
+
+
+def test_a_twin_that_changes_the_original_at_strength_0_is_never_chosen(
+    opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "timed_in_turn", lambda *_: [[9_000_000] * 9, [3_000_000] * 9])
+    engine = with_another_twin(tmp_path, always_changes_a_little)
+    found = verified(engine, opener, backend="openvino_cpu")
+    assert row(found, "float twin: strength 0").met is False
+    assert row(found, "INT8 against").met
+    assert found.chosen_precision == "int8"
+    assert "fp32 does not show what it should" in found.verdict
 
 
 class Brighter:
