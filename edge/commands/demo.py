@@ -281,7 +281,7 @@ def _print(report: dict[str, Any], status: dict[str, Any]) -> None:
     captures = report["captures"]
     console.print(
         f"captured: {captures['objects']} objects, {captures['in_archive']} confirmed by the archive "
-        f"(files in {captures['archive']})", soft_wrap=True,
+        f"(files in {captures['archive']})", soft_wrap=True, markup=False,
     )  # fmt: skip
     for path in report["wrote"]:
-        console.print(f"wrote {path}", soft_wrap=True)
+        console.print(f"wrote {path}", soft_wrap=True, markup=False)

@@ -150,7 +150,10 @@ def _named(job: Job, workshop: Workshop) -> dict[str, Any]:
 def _told(*, quiet: bool) -> Generator[Any, None, None]:
     """Which engine, which phase of the builder, how far: an Orin takes minutes, and silence looks like a hang."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[phase]}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[phase]}", markup=False),
+        TimeElapsedColumn(),
+    )  # fmt: skip
     with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as progress:
         task = progress.add_task("", total=1, phase="")
         last = ["", time.monotonic()]
@@ -159,7 +162,7 @@ def _told(*, quiet: bool) -> Generator[Any, None, None]:
             progress.update(task, description=label, phase=phase[:40], completed=step, total=max(steps, 1))
             if not quiet and not console.is_terminal and (label != last[0] or time.monotonic() - float(last[1]) > 10):
                 last[:] = [label, time.monotonic()]
-                console.print(f"{label}: {phase or 'preparing'} {step}/{steps}", highlight=False)
+                console.print(f"{label}: {phase or 'preparing'} {step}/{steps}", highlight=False, markup=False)
 
         yield tell
 
@@ -172,8 +175,8 @@ def _show_built(report: dict[str, Any]) -> None:
     for row in report["built"]:
         took = "cached" if row["cached"] else f"{row['seconds']:.2f}"
         view.add_row(
-            row["engine"], row["precision"], row["shape"], row["gpu"], took, f"{row['bytes'] / 1000:.0f}",
-            str(row.get("int8_convolutions", "")),
+            escape(row["engine"]), row["precision"], row["shape"], escape(row["gpu"]), took,
+            f"{row['bytes'] / 1000:.0f}", str(row.get("int8_convolutions", "")),
         )  # fmt: skip
     console.print(f"{report['runtime']}, plans in {report['plans']}", markup=False)
     console.print(view)
@@ -181,7 +184,8 @@ def _show_built(report: dict[str, Any]) -> None:
         if row.get("replaces"):
             console.print(f"{row['engine']}: replaced, because {row['replaces']}", markup=False)
     for row in report["refused"]:
-        console.print(f"[red]refused[/] {row['engine']} {row['precision']} {row['shape']} {row['gpu']}")
+        what = escape(f"{row['engine']} {row['precision']} {row['shape']} {row['gpu']}")
+        console.print(f"[red]refused[/] {what}")
         console.print(f"        {row['reason']}", markup=False)
 
 
@@ -225,9 +229,8 @@ def _as_json(found: Sequence[Verification]) -> str:
 def _show_verified(found: Sequence[Verification]) -> None:
     console = Console(highlight=False)
     for one in found:
-        console.print(
-            f"[bold]{one.engine}[/] on {one.backend}, {one.shape.width}x{one.shape.height}, {one.shape.bits} bit"
-        )
+        picture = f"{one.shape.width}x{one.shape.height}, {one.shape.bits} bit"
+        console.print(f"[bold]{escape(one.engine)}[/] on {escape(one.backend)}, {picture}")
         view = Table(box=None, padding=(0, 1))
         for column in ("check", "", "found", "wanted"):
             view.add_column(column, overflow="fold")

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edge.catalog import Engine, as_chosen, shipped_folder
@@ -90,16 +91,17 @@ def _plans(sha256: str) -> list[str]:
 
 
 def _table(desk: Desk, rows: list[dict[str, Any]]) -> Table:
-    caption = f"on {desk.config.engines.backend}; installed in {desk.store.root}"
+    caption = escape(f"on {desk.config.engines.backend}; installed in {desk.store.root}")
     view = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=caption)
     for column in ("engine", "version", "sha256", "judged", "state", "runs", "signed by"):
         view.add_column(column, no_wrap=column == "engine", overflow="fold")
     for row in rows:
         colour = COLOURS.get(row["state"], "white")
-        state = f"[{colour}]{row['state']}[/]" + (f" (trial {row['trial']})" if row.get("trial") else "")
+        state = f"[{colour}]{row['state']}[/]" + (f" (trial {escape(row['trial'])})" if row.get("trial") else "")
         runs = row["precision"] + (f", {len(row['plans'])} plans" if row["plans"] else "")
         view.add_row(
-            row["name"], row["version"], row["sha256"][:8], row["judged"], state, runs, row["signed_by"][:8]
+            escape(row["name"]), escape(row["version"]), escape(row["sha256"][:8]), row["judged"], state, escape(runs),
+            escape(row["signed_by"][:8]),
         )  # fmt: skip
     return view
 

@@ -71,7 +71,7 @@ def worklist(control: str, accession: str, patient_id: str, *, as_json: bool) ->
             item["key"], order["scheduled"], patient["name"], patient["id"], patient["birth_date"],
             order["procedure"] or order["step"], order["accession"],
         )  # fmt: skip
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names and words are the worklist's
     console.print(view if answer["items"] else "nothing is scheduled")
     if (stale := answer["stale"]) is not None:
         age = f"{stale['age_minutes']:.0f} minutes ago, at {stale['asked']}"

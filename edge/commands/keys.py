@@ -110,7 +110,7 @@ def list_(desk: Desk) -> int:
         table.add_column(column)
     for row in rows:
         table.add_row(*row)
-    Console().print(table if rows else "nobody is enrolled: no other machine may connect", soft_wrap=True)
+    Console(markup=False).print(table if rows else "nobody is enrolled: no other machine may connect", soft_wrap=True)
     for name in enrolled.unreadable:
         print(f"clients/{name} cannot be read: it lets nobody in")
     return 0

@@ -34,7 +34,7 @@ def list_(desk: Desk, states: Sequence[str]) -> int:
     view = _table(desk, captures)
     for one in broken:
         view.add_row(
-            one.id,
+            escape(one.id),  # the name of a folder, whoever made it
             "",
             "",
             "",
@@ -64,7 +64,7 @@ def _table(desk: Desk, captures: Sequence[Capture]) -> Table:
     view.add_column("objects", justify="right")
     view.add_column("MB", justify="right")
     for destination in destinations:
-        view.add_column(destination, overflow="fold")
+        view.add_column(escape(destination), overflow="fold")
     view.add_column("note", overflow="fold")
     for capture in captures:
         size = sum(stored.stored_size for stored in capture.objects) / 1e6
@@ -84,7 +84,7 @@ def _summed_up(desk: Desk, capture: Capture, destination: str) -> str:
 
 def _note(capture: Capture) -> str:
     notes = ["[yellow]held: provisional identity[/]"] if capture.held else []
-    return "; ".join([*notes, *(f"[red]{name} is damaged[/]" for name in sorted(capture.damaged))])
+    return "; ".join([*notes, *(f"[red]{escape(name)} is damaged[/]" for name in sorted(capture.damaged))])
 
 
 def _as_dict(desk: Desk, capture: Capture) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def show(desk: Desk, name: str) -> int:
         for step in (step for step in steps if step["object"] == stored.name):
             told = (f"{key} {value}" for key, value in step["facts"].items() if key != "served_s")
             details = escape(", ".join(told))  # an archive's own words
-            console.print(f"    {step['destination']}: [{COLOURS[step['state']]}]{step['state']}[/] {details}")
+            console.print(f"    {escape(step['destination'])}: [{COLOURS[step['state']]}]{step['state']}[/] {details}")
     for entry in history:
         console.print(f"  {entry['when']}  {entry['who']}: {entry['did']}", style="dim", markup=False)
     return WRONG if damage else 0

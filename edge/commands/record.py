@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from edge.client import Viewer
 from edge.commands.identity import given_key
@@ -76,7 +77,7 @@ def _record(viewer: Viewer, recorder: Recorder, first: Report, done: Recorded, s
                 if last_seq is not None and report.seq > last_seq:
                     done.missing += report.seq - last_seq - 1
                 last_seq = report.seq
-                status.update(f"recorded {done.frames} frames of {done.stream}")
+                status.update(escape(f"recorded {done.frames} frames of {done.stream}"))
             report = viewer.next(0.2)
 
 

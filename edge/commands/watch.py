@@ -46,7 +46,7 @@ def _print(desk: Control, status: dict[str, Any], every: float, *, once: bool, a
 
 
 def table(status: dict[str, Any]) -> Table:
-    title = f"limpid {status['version']}, {status['backend']}, {status['rss_mb']} MB"
+    title = escape(f"limpid {status['version']}, {status['backend']}, {status['rss_mb']} MB")
     caption = f"latency in ms, received to published{heat(status)}\n{escape(status.get('backend_why', ''))}".rstrip()
     view = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, padding=0)
     for column in ("stream", "picture", "in", "enhanced", "original", "dropped", "p50", "p99", "max"):
@@ -58,7 +58,7 @@ def table(status: dict[str, Any]) -> Table:
     for name, facts in status["streams"].items():
         frames, latency = facts["frames"], facts["latency_ms"]
         view.add_row(
-            name,
+            escape(name),
             picture(facts),
             str(frames["in"]),
             str(sum(frames["enhanced"].values())),
@@ -76,9 +76,9 @@ def heat(status: dict[str, Any]) -> str:
         return ""
     if not told["known"]:
         held = "" if told["step"] == "normal" else f", {told['step']} when last read"
-        return f"\ntemperature not known ({told['trouble']}){held}"
+        return f"\ntemperature not known ({escape(told['trouble'])}){held}"
     mark = {"normal": "green", "warm": "yellow", "hot": "yellow", "critical": "red"}[told["step"]]
-    words = f"{told['zone']} {told['celsius']:g} °C, {told['margin']:g} until it throttles"
+    words = f"{escape(told['zone'])} {told['celsius']:g} °C, {told['margin']:g} until it throttles"
     return f"\n[{mark}]{told['step']}[/]: {words}"
 
 
@@ -91,15 +91,17 @@ def picture(facts: dict[str, Any]) -> str:
     if facts["view"] == "original":
         return "ORIGINAL (operator)"
     if facts.get("rung", "original") == "original":
-        return f"[yellow]ORIGINAL ({facts.get('why') or 'opening'})[/]"
+        return f"[yellow]ORIGINAL ({escape(facts.get('why') or 'opening')})[/]"
     engine = facts.get("engine", {})
     runs = f" {engine['sha256'][:8]} on {engine['backend']}" if engine.get("sha256") else ""
-    badge = f"[green]ENHANCED[/] {engine.get('name', facts['rung'])}{runs} {facts['strength_percent']:g} %"
+    what = escape(f"{engine.get('name', facts['rung'])}{runs}")
+    badge = f"[green]ENHANCED[/] {what} {facts['strength_percent']:g} %"
     if facts.get("drift", {}).get("state") != "outside":
         return badge
-    return f"{badge} [yellow]OUTSIDE what it was judged on: {', '.join(facts['drift']['by']) or 'just now'}[/]"
+    by = escape(", ".join(facts["drift"]["by"]) or "just now")
+    return f"{badge} [yellow]OUTSIDE what it was judged on: {by}[/]"
 
 
 def _reasons(counts: dict[str, int]) -> str:
     detail = ", ".join(f"{reason} {count}" for reason, count in counts.items())
-    return f"{sum(counts.values())} ({detail})" if detail else "0"
+    return f"{sum(counts.values())} ({escape(detail)})" if detail else "0"
