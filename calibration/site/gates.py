@@ -19,7 +19,7 @@ from edge import region as regions
 from edge.backends import Backend, Session
 from edge.catalog import Engine, float_twin
 from edge.clock import SECOND
-from edge.errors import EngineFault
+from edge.errors import ConfigError, EngineFault
 from edge.frame import Pixels
 
 PATIENCE = 60 * SECOND
@@ -27,6 +27,7 @@ CEILING_DB = 99.0  # two equal pictures
 STRENGTH_FRAMES = 10
 LAP_FRAMES, LAPS = 60, 3  # to and fro, so that no lap begins with a jump
 SETTLED = 10  # frames after which a fresh start is forgotten
+FEWEST_ON_END = 20  # frames without an interruption: fewer show neither drift nor that strength 0 is the original
 DRIFT_DB = 0.5
 
 
@@ -53,6 +54,8 @@ class Likeness:
 
     @property
     def decibels(self) -> float:
+        if self.count == 0:
+            return math.nan  # nothing was compared: no bar is met by it
         if self.squares == 0:
             return CEILING_DB
         return min(CEILING_DB, 10 * math.log10(self.full_scale**2 * self.count / self.squares))
@@ -84,7 +87,7 @@ class Findings:
 def judge(
     refitted: Engine, shipped: Engine, recording: SiteRecording, backend: Backend, most_change: float, tell: Tell
 ) -> Findings:
-    """All gates on the frames that were not fitted."""
+    """All gates on the frames that were not fitted. Raises ConfigError where they are too often interrupted."""
     shape = recording.shape
     sessions = Sessions(*(backend.open(each, shape) for each in (refitted, shipped, float_twin(shipped))))
     found = Findings()
@@ -114,9 +117,12 @@ def treated(session: Session, grey: Pixels, begins: bool, strength: float = 1.0)
 def _side_by_side(
     sessions: Sessions, recording: SiteRecording, most_change: float, tell: Tell, found: Findings
 ) -> list[Pixels]:
-    """One pass over all judging frames. Gives the last of their pictures, for what needs more passes."""
+    """One pass over all judging frames. Gives the longest run of their pictures that nothing interrupts, its last ones,
+    for what needs more passes.
+    """
     ours, theirs = _likeness(recording), _likeness(recording)
     change, altered = 0.0, 0
+    run: list[Pixels] = []
     kept: list[Pixels] = []
     for index, shot in enumerate(recording.shots(recording.judging, tell, "judging on the recording")):
         begins = shot.begins or index == 0
@@ -126,7 +132,14 @@ def _side_by_side(
         ours.add(result, wanted)
         change = max(change, fidelity.mean_change(shot.grey, result, shot.frame.full_scale))
         altered += _altered_outside(shot, result, recording)
-        kept = [*kept[1 - LAP_FRAMES :], shot.grey] if not begins else [shot.grey]
+        run = [*run[1 - LAP_FRAMES :], shot.grey] if not begins else [shot.grey]
+        kept = run if len(run) >= len(kept) else kept
+    if len(kept) < FEWEST_ON_END:
+        raise ConfigError(
+            f"{recording.path}: of the frames that judge, at most {len(kept)} follow each other without an "
+            f"interruption; {FEWEST_ON_END} are needed: `limpid record --seconds 20`, without touching the scanner's "
+            "settings"
+        )
     gained = ours.decibels - theirs.decibels
     found.add(
         "near_float",

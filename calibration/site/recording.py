@@ -71,10 +71,9 @@ class SiteRecording:
 def open_recording(path: Path, modality: str, tell: Tell) -> SiteRecording:
     """Read it once or twice from end to end. Raises ConfigError for one that cannot serve, saying why."""
     tell("reading the recording", 0.0)
-    first, region = _surveyed(path, modality)
+    first, screens = _surveyed(path, modality)
     tell("reading the recording", 0.5)
-    frames = enumerate(_frames(path, modality))
-    usable = tuple(number for number, frame in frames if not regions.layout_changed(region, frame))
+    region, usable = _most_shown(screens, _frames(path, modality))
     if len(usable) < FEWEST:
         raise ConfigError(
             f"{path}: only {len(usable)} of its frames show one and the same screen; {FEWEST} are needed, "
@@ -91,22 +90,40 @@ def open_recording(path: Path, modality: str, tell: Tell) -> SiteRecording:
     )
 
 
-def _surveyed(path: Path, modality: str) -> tuple[Frame, Region]:
-    """The first frame, and the region as the daemon would come to know it."""
+def _surveyed(path: Path, modality: str) -> tuple[Frame, list[Region]]:
+    """The first frame; and of each screen in turn the region as the daemon would come to know it."""
     tracker, region, first, count = Tracker(), None, None, 0
+    screens: list[Region] = []
     for count, frame in enumerate(_frames(path, modality), 1):
         first = first or frame
         if frame.stream != first.stream:
             raise ConfigError(f"{path}: holds more than one stream; record one alone: `limpid record --stream NAME`")
-        if (count - 1) % LOOK_EVERY == 0:
-            region = tracker.update(frame)
+        if (count - 1) % LOOK_EVERY:
+            continue
+        another = region is None or regions.layout_changed(region, frame)
+        region = tracker.update(frame)
+        if region is not None and another:
+            screens.append(region)
+        elif region is not None:
+            screens[-1] = region
     if first is None or count < FEWEST:
         raise ConfigError(f"{path}: {count} frames; {FEWEST} are needed: `limpid record --seconds 20`")
     if first.modality is Modality.UNKNOWN:
         raise ConfigError(f"{path}: does not say what it shows: add --modality ultrasound or fluoroscopy")
-    if region is None:
+    if not screens:
         raise ConfigError(f"{path}: no image was found in its frames")
-    return first, region
+    return first, screens
+
+
+def _most_shown(screens: list[Region], frames: Iterator[Frame]) -> tuple[Region, tuple[int, ...]]:
+    """The screen that most frames show, and which; of several the last."""
+    shown: list[list[int]] = [[] for _ in screens]
+    for number, frame in enumerate(frames):
+        for region, numbers in zip(screens, shown, strict=True):
+            if not regions.layout_changed(region, frame):
+                numbers.append(number)
+    best = max(range(len(screens)), key=lambda screen: (len(shown[screen]), screen))
+    return screens[best], tuple(shown[best])
 
 
 def _frames(path: Path, modality: str) -> Iterator[Frame]:

@@ -135,7 +135,8 @@ def _refitted(base: Engine, recording: SiteRecording, tell: Tell) -> Refit:
 
 
 def _manifest(base: Manifest, model: bytes) -> Manifest:
-    version = f"{base.version}{SITE_MARK}{time.strftime('%Y%m%d')}"
+    # To the second, by a clock that no season turns back: another content needs another version.
+    version = f"{base.version}{SITE_MARK}{time.strftime('%Y%m%d.%H%M%S', time.gmtime())}"
     return msgspec.structs.replace(base, version=version, sha256=hashlib.sha256(model).hexdigest(), judged=None)
 
 

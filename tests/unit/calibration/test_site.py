@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -29,7 +30,7 @@ from edge.clock import SECOND
 from edge.config import Config, Engines, tomllib
 from edge.drift import outside, statistics
 from edge.engine_disk import KEPT_GENERATIONS
-from edge.engine_store import EngineStore
+from edge.engine_store import EngineStore, is_older
 from edge.errors import ConfigError, EngineRefused, LimpidError
 from edge.frame import Frame, Modality, Pixels
 from edge.phantom import make
@@ -168,6 +169,19 @@ def test_a_second_calibration_starts_from_the_shipped_ranges_again(done: tuple[O
     assert again.base == outcome.base
     assert again.ranges == outcome.ranges
     assert again.manifest.version.count("+site.") == 1
+
+
+def test_two_calibrations_of_one_day_are_told_apart_and_the_later_is_the_newer(
+    shipped: Engine, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str] = []
+    for second in (5, 6):
+        moment = time.struct_time((2026, 11, 20, 14, 30, second, 4, 324, 0))
+        monkeypatch.setattr(site_run.time, "gmtime", lambda moment=moment: moment)
+        found.append(calibrated(recording, config_of(shipped.folder.parent), dry_run=True).manifest.version)
+    assert found == ["1+site.20261120.143005", "1+site.20261120.143006"]
+    assert is_older("1+site.20261120", found[0])
+    assert is_older(*found)
 
 
 def test_the_phantoms_see_the_refitted_model_before_it_is_anywhere_to_be_found(
@@ -336,6 +350,47 @@ def changed_midway(path: Path, at: int, **changes: object) -> Path:
 def test_frames_of_another_screen_are_left_out(shipped: Engine, tmp_path: Path) -> None:
     ours = open_recording(changed_midway(tmp_path / "late.lmpr", at=15), "", silent)
     assert ours.usable == tuple(range(15, 80))
+
+
+def with_a_menu(path: Path, frames: int, covered: set[int]) -> Path:
+    """In some frames a menu lies over everything but the image."""
+    phantom = make("ultrasound", width=128, height=96)
+    with Recorder(path) as recorder:
+        for seq in range(frames):
+            frame = frame_of(phantom, seq)
+            if seq in covered:
+                pixels = np.where(phantom.mask == 0, 200, frame.pixels).astype(np.uint8)
+                frame = Frame(**{name: getattr(frame, name) for name in Frame.__slots__} | {"pixels": pixels})
+            recorder.add(frame)
+    return path
+
+
+def test_the_screen_of_the_most_frames_is_the_one_whichever_is_looked_at_last(tmp_path: Path) -> None:
+    ours = open_recording(with_a_menu(tmp_path / "menu.lmpr", 82, {80, 81}), "", silent)
+    assert ours.usable == tuple(range(80))
+
+
+@pytest.mark.parametrize("covered", [{85, 86}, set[int]()], ids=["a menu shortly before the end", "undisturbed"])
+def test_drift_is_looked_for_in_the_longest_run_without_an_interruption(tmp_path: Path, covered: set[int]) -> None:
+    write_engine(tmp_path / "shipped", odd="growing")
+    path = with_a_menu(tmp_path / "menu.lmpr", 90, covered)
+    outcome = calibrated(path, config_of(tmp_path / "shipped"), tmp_path / "to")
+    assert [gate.name for gate in outcome.failed] == ["no_drift"]
+    zero = next(gate for gate in outcome.gates if gate.name == "strength_zero")
+    assert "10 of 10 frames" in zero.found
+
+
+def test_a_recording_that_is_interrupted_too_often_to_show_drift_is_refused(tmp_path: Path) -> None:
+    write_engine(tmp_path / "shipped", odd="growing")
+    path = with_a_menu(tmp_path / "menu.lmpr", 66, {61, 62})
+    said = complaint(path, config_of(tmp_path / "shipped"), tmp_path / "to")
+    assert "at most 18 follow each other without an interruption; 20 are needed" in said
+    assert not list((tmp_path / "to").iterdir())
+
+
+def test_of_nothing_there_is_no_likeness() -> None:
+    nothing = site_gates.Likeness(255, np.ones((2, 2), bool))
+    assert np.isnan(nothing.decibels)
 
 
 def test_a_screen_that_changes_too_often(shipped: Engine, tmp_path: Path) -> None:
