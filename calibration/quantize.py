@@ -28,6 +28,7 @@ from torch.nn import functional
 from calibration.manifest import manifest_text
 from engines import export, nets
 from engines.bank import clips
+from engines.folder import MANIFEST, write_files
 from engines.nets import Clarity, Convolution, Quantiser, Upscale, hold_to_int8
 from engines.recipes import RECIPES, Recipe
 from engines.together import run_together
@@ -209,10 +210,10 @@ class Conversion:
         tuned = tuned.cpu()
         model = export.int8_model(tuned, self.recipe).SerializeToString()
         twin = export.float_model(tuned, self.recipe).SerializeToString()
-        (home / "model.onnx").write_bytes(model)
-        (home / "fp32.onnx").write_bytes(twin)
-        (home / "calibration.json").write_text(json.dumps(self.told, indent=1) + "\n")
-        (home / "manifest.toml").write_text(manifest_text(self.recipe, tuned, model, twin))
+        manifest = manifest_text(self.recipe, tuned, model, twin)
+        told = json.dumps(self.told, indent=1) + "\n"
+        files = {"model.onnx": model, "fp32.onnx": twin, "calibration.json": told.encode(), MANIFEST: manifest.encode()}
+        write_files(home, files)
         print(f"{self.recipe.name}: INT8 {self.told['after_tuning_psnr_db']:.3f} dB, {len(model) / 1000:.0f} kB")
 
 

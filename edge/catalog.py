@@ -143,17 +143,25 @@ def read_engine(folder: Path) -> Engine:
     """An engine whatever its judgement: the judge itself reads by this. Raises EngineRefused."""
     path = folder / "manifest.toml"
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-        manifest = parse_section(tree, Manifest, "")
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise EngineRefused(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ConfigError) as error:
+    except UnicodeDecodeError as error:
         raise EngineRefused(f"{path}: {error}") from error
+    manifest = parse_manifest(text, path)
     if manifest.contract != CONTRACT:
         raise EngineRefused(f"{manifest.name}: made for contract {manifest.contract}, this daemon has {CONTRACT}")
     if bool(manifest.fp32) != bool(manifest.fp32_sha256):
         raise EngineRefused(f"{manifest.name}: fp32 and fp32_sha256 belong together")
     return Engine(manifest, folder, _choice(folder))
+
+
+def parse_manifest(text: str, path: Path) -> Manifest:
+    """PATH: where it stands, or is to stand. Raises EngineRefused."""
+    try:
+        return parse_section(tomllib.loads(text), Manifest, "")
+    except (tomllib.TOMLDecodeError, ConfigError) as error:
+        raise EngineRefused(f"{path}: {error}") from error
 
 
 def _choice(folder: Path) -> Choice | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,12 @@ from calibration.judging.contestants import kind_of
 from calibration.judging.figures import VERSION, Judged, for_machines
 from calibration.judging.gates import GATES, TARGETS, shortfalls
 from calibration.judging.tables import Table
-from edge.catalog import Engine, read_engine
+from edge.catalog import Engine, Manifest, parse_manifest, read_engine
+from edge.errors import EngineRefused
+from engines.folder import MANIFEST, write_files
 
 MARK = "# judged"
+JUDGEMENT = re.compile(rf"^(?:{MARK}|\[judged[.\]])", re.MULTILINE)  # other writers' manifests have no mark
 WHO = f"calibration.judge {VERSION}"
 _USE = {
     "ultrasound": "Calmer speckle and noise on a live B-mode picture, for display beside the original.",
@@ -34,13 +38,14 @@ _NOT_FOR = (
 
 
 def write(judged: Judged, folder: Path) -> None:
-    """All three files of one engine."""
+    """All three files of one engine. Raises EngineRefused, and writes none, where its manifest would suffer."""
     engine = read_engine(folder)
+    path = folder / MANIFEST
+    manifest = with_judgement(path.read_text(encoding="utf-8"), judged)
+    _check_kept(parse_manifest(manifest, path), engine.manifest, path)
     figures = msgspec.json.format(msgspec.json.encode({"judge": VERSION} | for_machines(judged)), indent=1)
-    (folder / "judged.json").write_bytes(figures + b"\n")
-    (folder / "CARD.md").write_text(card(judged, engine), encoding="utf-8")
-    manifest = folder / "manifest.toml"
-    manifest.write_text(with_judgement(manifest.read_text(encoding="utf-8"), judged), encoding="utf-8")
+    files = {"judged.json": figures + b"\n", "CARD.md": card(judged, engine).encode(), MANIFEST: manifest.encode()}
+    write_files(folder, files)
 
 
 # ------------------------------------------------ the manifest
@@ -48,7 +53,7 @@ def write(judged: Judged, folder: Path) -> None:
 
 def with_judgement(text: str, judged: Judged) -> str:
     """A manifest's text with this judgement in place of an earlier one."""
-    kept = text.split(f"\n{MARK}", 1)[0].rstrip()
+    kept = JUDGEMENT.split(text, maxsplit=1)[0].rstrip()
     lines = [
         f"{MARK} (written by `python -m calibration.judge --write`; the figures are told in CARD.md)",
         "[judged]",
@@ -66,6 +71,12 @@ def with_judgement(text: str, judged: Judged) -> str:
         if table:
             lines += ["", f"[judged.{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
     return "\n".join([kept, "", *lines, ""])
+
+
+def _check_kept(new: Manifest, old: Manifest, path: Path) -> None:
+    """But for the judgement the manifest says what it said."""
+    if msgspec.structs.replace(new, judged=None) != msgspec.structs.replace(old, judged=None):
+        raise EngineRefused(f"{path}: something stands behind [judged]: put [judged] and its tables last")
 
 
 def _toml(value: bool | float | str) -> str:

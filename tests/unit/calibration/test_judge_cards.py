@@ -11,7 +11,10 @@ import pytest
 
 from calibration.judging import cards, gates, report
 from calibration.judging.figures import Found, Judged, for_machines
+from calibration.site.folder import manifest_toml
+from edge import catalog
 from edge.catalog import Catalog, read_engine, shipped_folder
+from edge.errors import EngineRefused
 from tests.unit.calibration.judged_engines import ENGINE, faultless
 
 ASKED = (
@@ -78,9 +81,9 @@ def test_a_card_says_what_each_peer_gains_and_what_of_a_lesion_goes_with_it(home
 def test_an_unsafe_engine_is_refused_by_the_catalogue(home: Path) -> None:
     folder = home / "handbuilt-small"
     cards.write(judged_as(folder, invented=Found(1000, 90, 50, 30, 40.0, 11.8)), folder)
-    catalog = Catalog([home])
-    assert catalog.engines == {}
-    assert "none_invented" in str(catalog.refused)
+    found = Catalog([home])
+    assert found.engines == {}
+    assert "none_invented" in str(found.refused)
 
 
 def test_writing_twice_changes_nothing_and_a_later_judgement_replaces_the_earlier(home: Path) -> None:
@@ -96,6 +99,57 @@ def test_writing_twice_changes_nothing_and_a_later_judgement_replaces_the_earlie
     assert again is not None
     assert not again.full
     assert again.unsafe == ["no_drift"]
+
+
+def test_a_judgement_of_calibrates_is_replaced_too(home: Path) -> None:
+    folder = home / "handbuilt-small"
+    before = read_engine(folder).manifest
+    by_calibrate = catalog.Judged(before.sha256, "limpid calibrate", full=False, gates={"near_float": True})
+    (folder / "manifest.toml").write_text(manifest_toml(msgspec.structs.replace(before, judged=by_calibrate)))
+    cards.write(judged_as(folder), folder)
+    after = read_engine(folder).manifest
+    assert after.judged is not None
+    assert after.judged.judge == cards.WHO
+    assert msgspec.structs.replace(after, judged=None) == before
+    assert "handbuilt-small" in Catalog([home]).engines
+
+
+@pytest.mark.parametrize("table", ["[judged]", "[ judged ]"], ids=["tables behind it", "spelt otherwise"])
+def test_where_a_judgement_would_cost_the_manifest_anything_no_file_is_touched(home: Path, table: str) -> None:
+    folder = home / "handbuilt-small"
+    judged = judged_as(folder)
+    manifest = folder / "manifest.toml"
+    head, tables = manifest.read_text().split("\n[[state]]", 1)
+    told = f'{table}\nsha256 = "{judged.sha256}"\njudge = "x"\nfull = true\n[judged.gates]\nkept = true\n'
+    manifest.write_text(f"{head}\n{told}\n[[state]]{tables}")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(EngineRefused, match=r"manifest\.toml"):
+        cards.write(judged, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_cut_off_anywhere_no_file_is_torn_and_the_manifest_is_written_last(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = home / "handbuilt-small"
+    cards.write(judged_as(folder), folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    again = judged_as(folder, drift_db=0.2, quick=True)
+    renamed: list[str] = []
+
+    def rename(path: Path, target: Path) -> Path:
+        if len(renamed) == 2:
+            raise KeyboardInterrupt
+        renamed.append(target.name)
+        return path.replace(target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(KeyboardInterrupt):
+        cards.write(again, folder)
+    assert renamed == ["judged.json", "CARD.md"]
+    assert (folder / "manifest.toml").read_bytes() == before["manifest.toml"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(before)
+    assert read_engine(folder).manifest.judged is not None
 
 
 def test_missed_targets_say_why(home: Path) -> None:
