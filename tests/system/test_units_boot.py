@@ -6,6 +6,7 @@ In a namespace over this machine's own files (`units.machine`). Only what a chec
 from __future__ import annotations
 
 import json
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,6 +59,7 @@ def test_installed_started_killed_and_taken_away(box: Machine) -> None:
         killed_and_back(box, f"limpid-{process}")
     again = limpid(box, "install", "--environment", ENVIRONMENT, "--json")
     assert {step["do"] for step in json.loads(again)["steps"]} == {"keep", "run"}  # a second time changes nothing
+    a_trials_watcher_reaches_a_control_socket_on_tcp(box)
     taken_away(box)
 
 
@@ -109,6 +111,21 @@ def killed_and_back(box: Machine, unit: str) -> None:
         lambda: box.shows(unit, "MainPID") not in ("0", before) and box.shows(unit, "ActiveState") == "active",
     )
     assert {other: box.shows(other, "MainPID") for other in others} == others, "it took another with it"
+
+
+def a_trials_watcher_reaches_a_control_socket_on_tcp(box: Machine) -> None:
+    """Its sandbox, with another program in it. Started, it fails where that cannot connect."""
+    folder = "/etc/systemd/system/limpid-update.service.d"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        asks = f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 30)"
+        program = f'Type=oneshot\nRestart=no\nExecStart=\nExecStart={ENVIRONMENT}/bin/python -c "{asks}"\n'
+        put(box, f"{folder}/asks.conf", f"{DROP_IN}{program}[Unit]\nConditionPathExists=\n")
+        box.run("systemctl", "daemon-reload")
+        box.run("systemctl", "start", "limpid-update")
+    assert box.shows("limpid-update", "ExecMainStatus") == "0"
+    assert box.shows("limpid-update", "ExecMainStartTimestamp")
+    box.run("rm", "-r", folder)
+    box.run("systemctl", "daemon-reload")
 
 
 def taken_away(box: Machine) -> None:
