@@ -1,4 +1,6 @@
-"""Super-resolution's own question: does an edge ring when it is enlarged? Drawn steps, no speckle."""
+"""Super-resolution's own questions: does an edge ring when it is enlarged (drawn steps, no speckle)? And how near does
+a grainy picture come to the large one that it was halved from?
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,10 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from calibration.judging.clips import Clip, Field, Floats
-from calibration.measures import overshoot
+from calibration.judging.clips import Clip, Field, Floats, film
+from calibration.judging.general import draw
+from calibration.judging.plan import Plan
+from calibration.measures import overshoot, psnr_db
 
 _SIDE = 256
 _SHIFT = 4  # fractional bits of a drawn point
@@ -22,6 +26,16 @@ def overshoots_percent(contestants: Field, pictures: int) -> dict[str, float]:
     for clip in _drawings(pictures):
         for who, results in contestants.show(clip):
             found[who.key].append(100.0 * overshoot(results[0], clip.truths[0], clip.mask))
+    return {key: float(np.mean(values)) for key, values in found.items()}
+
+
+def likeness_of_grainy(contestants: Field, plan: Plan) -> dict[str, float]:
+    """Contestant -> dB. Grain finer than the small picture's pixels is lost for good, so that nobody is far ahead."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for number in range(plan.enlarging_scenes):
+        clip = film(draw("superres", number, plan.width), (11 * number % 60,), (0,))
+        for who, results in contestants.show(clip):
+            found[who.key].append(psnr_db(results[0], clip.inputs[0], clip.mask))
     return {key: float(np.mean(values)) for key, values in found.items()}
 
 

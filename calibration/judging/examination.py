@@ -45,6 +45,7 @@ class Evidence:
     sightings: list[observer.Sighting] = field(default_factory=list[observer.Sighting])
     kept: fidelity.Kept = field(default_factory=fidelity.Kept)
     invented: dict[str, Invented] = field(default_factory=dict[str, Invented])
+    passed: dict[str, passing.Passed] = field(default_factory=dict[str, passing.Passed])
     artefacts: dict[str, Scores] = field(default_factory=dict[str, Scores])
     drift: Scores = field(default_factory=dict[str, float])
     exact_at_nought: dict[str, bool] = field(default_factory=dict[str, bool])
@@ -107,12 +108,13 @@ def _of_pictures(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
     if kind == "fluoroscopy":
         scores["moving_wire"] = {who: each.width_ratio for who, each in passed.items()}
     if kind == "superres":
+        scores["grainy_psnr_db"] = enlarging.likeness_of_grainy(field, plan)
         scores["overshoot_percent"] = enlarging.overshoots_percent(field, plan.enlarging_scenes)
     tell("artefacts")
     artefacts = passing.artefacts(field, kind, plan)
     tell("drift")
     drift = lasting.drift(field, kind, plan)
-    return Evidence(rows, scores, invented=invented, artefacts=artefacts, drift=drift)
+    return Evidence(rows, scores, invented=invented, passed=passed, artefacts=artefacts, drift=drift)
 
 
 def conclude(kind: Kind, engines: list[Engine], plan: Plan, parts: dict[Part, Evidence]) -> list[Judged]:
@@ -140,6 +142,7 @@ def add_times(judged: list[Judged], engines: list[Engine], plan: Plan, threads: 
 def _judged(engine: Engine, kind: Kind, plan: Plan, peers: list[str], evidence: Evidence) -> Judged:
     name = engine.manifest.name
     groups = general.strata(evidence.rows, name)
+    passed = evidence.passed[name]
     return Judged(
         engine=name,
         kind=kind,
@@ -160,6 +163,8 @@ def _judged(engine: Engine, kind: Kind, plan: Plan, peers: list[str], evidence: 
             what: Group(g.scenes, g.psnr_db, g.psnr_input_db, g.gain_db, g.ssim, g.edges) for what, g in groups.items()
         },
         worst_stratum=general.worst(groups),
+        ghost_added=passed.added_percent,
+        ghost_added_stderr=passed.added_stderr,
         plain_kept={who: least_kept(_recovered(who, evidence.kept), plain=True) for who in (name, *peers)},
         notes=_notes(plan, peers),
     )
@@ -240,5 +245,8 @@ def _notes(plan: Plan, peers: list[str]) -> list[str]:
         notes.append(f"Peers in this run: {', '.join(peers)}, the best in tuning.")
     slow = sorted(SLOW & set(peers))
     if slow and plan.thin > 1:
-        notes.append(f"Slow peers were shown one lesion in {plan.thin}: {', '.join(slow)}.")
+        notes.append(
+            f"Slow peers were shown one lesion in {plan.thin}: {', '.join(slow)}. "
+            "So few train a model reader less well: their d' is told somewhat too low."
+        )
     return notes

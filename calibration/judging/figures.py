@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-VERSION = 1  # of these figures: raised whenever a measure or its scenes change, so that old ones are not compared
+VERSION = 2  # of these figures: raised whenever a measure or its scenes change, so that old ones are not compared
 
 
 class Measure(msgspec.Struct, frozen=True):
@@ -33,6 +33,10 @@ MEASURES: dict[str, Measure] = {
     "cho": Measure("Detectability d'", "how surely a model reader finds weak lesions", "higher"),
     "ghost_percent": Measure("Ghost", "what is left where a wire or needle was a moment ago", "lower", "%", False),
     "moving_wire": Measure("Moving wire", "its width against the unprocessed one", "lower, 1 is unchanged", "", False),
+    "grainy_psnr_db": Measure(
+        "PSNR, grainy", "how near a picture with its speckle and noise comes to the large one it was halved from",
+        "higher", "dB",
+    ),
     "overshoot_percent": Measure("Overshoot", "how far edges swing beyond their levels", "lower", "%", False),
 }  # fmt: skip
 
@@ -152,6 +156,8 @@ class Judged(msgspec.Struct):
     outside_unchanged: bool
     strata: dict[str, Group]
     worst_stratum: str
+    ghost_added: float = 0.0  # per cent, beyond what the unprocessed picture shows at the same age
+    ghost_added_stderr: float = 0.0
     plain_kept: dict[str, float] = {}  # who -> the least that a plain lesion keeps of the contrast that the input shows
     times: dict[str, Time] = {}
     real: RealFrames | None = None
@@ -200,6 +206,7 @@ def for_machines(judged: Judged) -> dict[str, object]:
         "int8_minus_fp32_db": psnr.minus_float,
         "int8_minus_fp32_gcnr": judged.measures["gcnr"].minus_float,
         "int8_minus_fp32_cho_percent": percent_of_float(cho),
+        "ghost_added_percent": judged.ghost_added, "ghost_added_stderr": judged.ghost_added_stderr,
         "drift_db": judged.drift_db, "drift_frames": judged.drift_frames,
         "invented_per_1000": judged.invented.per_1000,
         "lesion_contrast_recovery": {"min": low, "median": middle, "max": high},

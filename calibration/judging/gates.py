@@ -40,6 +40,9 @@ KMAC: dict[str, float] = {"large": 25.0, "medium": 12.0, "small": 5.0}  # per pi
 KMAC_SUPERRES = 15.0  # per output pixel
 
 
+_IN_PLACE: tuple[Kind, ...] = ("ultrasound", "fluoroscopy")  # shown inside the screen that they came in
+
+
 @dataclass(frozen=True)
 class Rule:
     name: str
@@ -138,10 +141,9 @@ def _mean_lead(rows: list[Detection]) -> float:
     return sum(row.lead_over_input or 0.0 for row in rows) / len(rows)
 
 
-def _added_ghost(judged: Judged) -> float:
-    """A needle's own echoes lie where it was a moment ago, in the unprocessed picture too: they are no ghost."""
-    row = judged.measures["ghost_percent"]
-    return row.engine - (row.input or 0.0)
+def _leaves_no_ghost(judged: Judged) -> bool:
+    room = SURE * judged.ghost_added_stderr if judged.quick else 0.0
+    return judged.ghost_added - room < GHOST
 
 
 def _least_lead(judged: Judged) -> float:
@@ -170,12 +172,14 @@ GATES: tuple[Rule, ...] = (
          lambda j: abs(j.drift_db) <= DRIFT_DB,
          lambda j: f"{j.drift_db:+.3f} dB in {j.drift_frames} frames"),
     Rule("no_ghost", f"less than {GHOST:g} % left of what has passed, beyond what is in the picture itself",
-         lambda j: _added_ghost(j) < GHOST, lambda j: f"{_added_ghost(j):.2f} %"),
+         _leaves_no_ghost, lambda j: f"{j.ghost_added:.2f} %, give or take {j.ghost_added_stderr:.2f}"),
     Rule("strength_nought_exact", "strength 0 is the original, bit for bit", lambda j: j.strength_nought_exact,
-         lambda j: "exact" if j.strength_nought_exact else "differs"),
+         lambda j: "exact" if j.strength_nought_exact else "differs", _IN_PLACE),
+    Rule("repeatable", "the same picture gives the same result, bit for bit", lambda j: j.strength_nought_exact,
+         lambda j: "the same" if j.strength_nought_exact else "differs", ("superres",)),
     Rule("outside_unchanged", "nothing outside the region changes",
          lambda j: j.outside_unchanged and not (j.real and j.real.changed_outside),
-         lambda j: f"{len(j.real.changed_outside)} real files changed" if j.real else "on phantom screens"),
+         lambda j: f"{len(j.real.changed_outside)} real files changed" if j.real else "on phantom screens", _IN_PLACE),
 )  # fmt: skip
 
 # ------------------------------------------------ merit

@@ -32,24 +32,30 @@ class Passed:
 
     ghost_percent: float
     width_ratio: float  # of the moving wire, against the unprocessed picture's; NaN where not told
+    added_percent: float = 0.0  # beyond what the unprocessed picture shows there at the same age
+    added_stderr: float = 0.0
 
 
 def examine(contestants: Field, kind: Kind, plan: Plan) -> dict[str, Passed]:
     ghosts: dict[str, list[list[float]]] = defaultdict(list)
     widths: dict[str, list[float]] = defaultdict(list)
     for number in range(plan.passing_scenes):
+        taking_part = contestants if number < plan.passing_peers else contestants.without("peer")
         with_it, without = _films(kind, number, plan.warm_up)
         signal = np.stack(with_it.truths) - np.stack(without.truths)
         contrast = 0.0
-        there = {who.key: results for who, results in contestants.show(with_it)}
-        for who, absent in contestants.show(without):
+        there = {who.key: results for who, results in taking_part.show(with_it)}
+        for who, absent in taking_part.show(without):
             left = np.stack(there[who.key]) - np.stack(absent)
             if who.role == "input":
                 contrast = _shown_contrast(left, signal)
             ghosts[who.key].append([_ghost(left, signal, contrast, age) for age in _AGES])
             widths[who.key].append(_width(left) if kind == "fluoroscopy" else math.nan)
     usual = _mean(widths["input"])
-    return {key: Passed(_worst(ages), _mean(widths[key]) / usual) for key, ages in ghosts.items()}
+    given = ghosts["input"]
+    return {
+        key: Passed(_worst(ages), _mean(widths[key]) / usual, *_most_added(ages, given)) for key, ages in ghosts.items()
+    }
 
 
 def _films(kind: Kind, number: int, warm_up: int) -> tuple[Clip, Clip]:
@@ -90,6 +96,22 @@ def _worst(ages_by_scene: list[list[float]]) -> float:
     """The age at which most is left. Scenes even out before its size is told: noise is no ghost."""
     by_age = [_mean(list(ages)) for ages in zip(*ages_by_scene, strict=True)]
     return max((abs(value) for value in by_age if not math.isnan(value)), default=math.nan)
+
+
+def _most_added(ages_by_scene: list[list[float]], given: list[list[float]]) -> tuple[float, float]:
+    """By what a contestant adds to a trail, with its sign, scene by scene and at the same age: the mean of the age that
+    is worst, without its sign, and its standard error. A needle's own echoes lie where it was a moment ago, in the
+    unprocessed picture too: they are no ghost.
+    """
+    more = np.array(ages_by_scene) - np.array(given[: len(ages_by_scene)])
+    found = [known[~np.isnan(known)] for known in more.T]
+    by_age = [(abs(float(known.mean())), _error_of(known)) for known in found if len(known)]
+    return max(by_age, default=(math.nan, 0.0))
+
+
+def _error_of(values: Floats) -> float:
+    """Of a mean; of one value nothing is known."""
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.inf
 
 
 def _width(left: Floats) -> float:

@@ -20,6 +20,7 @@ class Plan:
     calibration_frames: int  # others, on each background, that set the thresholds of that search
     template_pairs: int  # scenes that train the searching observer
     passing_scenes: int
+    passing_peers: int  # of these, those that peers are shown, too
     artefact_scenes: int
     drift_frames: int
     drift_tail: int  # the last ones, held against the mean of all
@@ -43,7 +44,8 @@ FULL = Plan(
     free_frames=1000,
     calibration_frames=240,
     template_pairs=32,
-    passing_scenes=4,
+    passing_scenes=24,
+    passing_peers=4,
     artefact_scenes=4,
     drift_frames=2000,
     drift_tail=100,
@@ -64,7 +66,8 @@ QUICK = Plan(
     free_frames=60,
     calibration_frames=20,
     template_pairs=12,
-    passing_scenes=1,
+    passing_scenes=4,
+    passing_peers=1,
     artefact_scenes=1,
     drift_frames=200,
     drift_tail=50,

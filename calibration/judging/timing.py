@@ -18,6 +18,7 @@ from calibration.judging.plan import Plan
 from edge.frame import Pixels
 
 _WARM_UP = 3
+_LONGEST_MEMORY = 12  # frames that a peer may hold
 _PATIENCE_S = 1.5  # what takes longer than this for its rounds gets fewer
 
 
@@ -33,6 +34,7 @@ class Cost:
 def examine(contestants: Field, kind: Kind, plan: Plan) -> dict[str, Cost]:
     pictures, bits = _screen(kind)
     took: dict[str, list[float]] = {who.key: [] for who in contestants.contestants if who.role != "input"}
+    _fill_memories(contestants, pictures, bits)
     for at in range(_WARM_UP + plan.timing_rounds):
         for who in contestants.contestants:
             runs = took.get(who.key)
@@ -44,6 +46,15 @@ def examine(contestants: Field, kind: Kind, plan: Plan) -> dict[str, Cost]:
             if at >= _WARM_UP or who.slow:
                 runs.append((time.perf_counter_ns() - began) / 1e6)
     return {key: _cost(runs) for key, runs in took.items()}
+
+
+def _fill_memories(contestants: Field, pictures: list[Pixels], bits: int) -> None:
+    """A peer that looks back is timed with its memory full: the slowest would not get there within their few runs."""
+    for who in contestants.contestants:
+        if who.role == "peer" and who.remembers:
+            treatment = contestants.treatment(who, bits)
+            for at in range(_LONGEST_MEMORY):
+                treatment(pictures[at % len(pictures)])
 
 
 def _screen(kind: Kind) -> tuple[list[Pixels], int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,7 @@ def test_what_must_hold_exactly_holds_and_what_has_no_twin_is_not_vouched_for(ju
     assert judged.gates["strength_nought_exact"]
     assert judged.gates["outside_unchanged"]
     assert not judged.gates["int8_psnr"]
-    assert set(judged.gates) == {rule.name for rule in GATES}
+    assert set(judged.gates) == {rule.name for rule in GATES if "ultrasound" in rule.kinds}
     assert set(judged.targets) == {rule.name for rule in TARGETS if "ultrasound" in rule.kinds}
     assert any("quick run" in note for note in judged.notes)
 
@@ -194,6 +195,17 @@ def test_a_tenth_of_the_frame_before_is_a_ghost_of_a_tenth() -> None:
     assert found["trailing"].ghost_percent == pytest.approx(10.0, abs=1.5)
     assert found["input"].ghost_percent < 0.5
     assert found["input"].width_ratio == 1.0
+    assert found["trailing"].added_percent == pytest.approx(10.0, abs=1.5)
+    assert found["input"].added_percent == 0.0
+
+
+def test_what_is_in_the_picture_itself_is_no_ghost_but_only_at_its_own_age() -> None:
+    given = [[0.2, 3.0, 1.0], [0.4, 3.0, 1.0]]
+    same_age, other_age = [[0.3, 4.0, 1.0], [0.5, 4.2, 1.0]], [[3.2, 3.0, 1.0], [3.0, 3.0, 1.0]]
+    assert passing._most_added(same_age, given) == (pytest.approx(1.1), pytest.approx(0.1))
+    assert passing._most_added(other_age, given) == (pytest.approx(2.8), pytest.approx(0.2))
+    assert passing._most_added([[-2.8, 3.0, 1.0], [-2.6, 3.0, 1.0]], given)[0] == pytest.approx(3.0)
+    assert passing._most_added([[0.3, 3.0, 1.0]], given)[1] == math.inf, "of one scene nothing is known"
 
 
 class Blind(Trailing):
@@ -239,6 +251,8 @@ def test_super_resolution_is_given_half_the_sides_and_held_against_all_of_it() -
     assert means["lanczos"] > means["input"]
     swings = enlarging.overshoots_percent(field, 2)
     assert swings["input"] < 1.0 < swings["bicubic"]
+    grainy = enlarging.likeness_of_grainy(field, dataclasses.replace(TINY, enlarging_scenes=2))
+    assert grainy["input"] < grainy["lanczos"] < means["lanczos"]  # the finest grain is lost for good
 
 
 def test_pictures_are_black_outside_the_region_and_even_of_side() -> None:

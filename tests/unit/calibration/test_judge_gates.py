@@ -63,9 +63,10 @@ SPOILT_GATES: list[tuple[str, str, Spoil]] = [
     ("int8_detectability", "ultrasound", measure("cho", float_twin=2.07)),
     ("no_drift", "ultrasound", put("drift_db", -0.06)),
     ("no_drift", "ultrasound", put("drift_db", float("nan"))),
-    ("no_ghost", "fluoroscopy", measure("ghost_percent", engine=2.21)),
-    ("no_ghost", "fluoroscopy", measure("ghost_percent", engine=float("nan"))),
+    ("no_ghost", "fluoroscopy", put("ghost_added", 2.01)),
+    ("no_ghost", "fluoroscopy", put("ghost_added", float("nan"))),
     ("strength_nought_exact", "ultrasound", put("strength_nought_exact", False)),
+    ("repeatable", "superres", put("strength_nought_exact", False)),
     ("outside_unchanged", "ultrasound", put("outside_unchanged", False)),
     ("outside_unchanged", "ultrasound", put("real", RealFrames(91, 91, [], ["screen.png"], 0.01))),
 ]
@@ -192,11 +193,12 @@ def test_one_size_surely_below_the_input_under_one_condition_is_enough() -> None
     assert not judged.gates["detectability_kept"]
 
 
-def test_what_the_unprocessed_picture_shows_behind_a_needle_is_no_ghost() -> None:
-    judged = faultless()
-    judged.measures["ghost_percent"] = Comparison(2.5, input=1.2)
+@pytest.mark.parametrize(("quick", "stderr", "met"), [(True, 1.0, True), (True, 0.2, False), (False, 1.0, False)])
+def test_a_quick_run_refuses_a_ghost_only_where_it_is_sure_of_it(quick: bool, stderr: float, met: bool) -> None:
+    judged = faultless(quick=quick)
+    judged.ghost_added, judged.ghost_added_stderr = 3.0, stderr
     gates.decide(judged)
-    assert judged.gates["no_ghost"]
+    assert judged.gates["no_ghost"] is met
 
 
 def test_the_best_peer_is_the_lowest_where_low_is_good() -> None:
