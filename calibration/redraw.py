@@ -12,7 +12,11 @@ import json
 
 from calibration.manifest import manifest_text
 from calibration.quantize import load_float
+from calibration.trim import outdated
+from edge.catalog import float_twin, read_engine
+from edge.errors import EngineRefused
 from engines import export
+from engines.folder import MANIFEST, write_files
 from engines.nets import Quantiser
 from engines.recipes import RECIPES, Recipe
 from engines.train import HOME
@@ -23,22 +27,22 @@ DRAWN = ("evens", "memory")  # what a recipe may change of a drawing whose weigh
 def redraw(recipe: Recipe) -> bool:
     """Whether anything came out otherwise than it was."""
     home = HOME / recipe.name
+    engine = read_engine(home)
+    model_before, twin_before = engine.read_model(), float_twin(engine).read_model()
     told = json.loads((home / "calibration.json").read_text())
-    net = load_float(recipe, (home / "fp32.onnx").read_bytes())
+    net = load_float(recipe, twin_before)
     for name, limit in told["limits"].items():
         quantiser = net.get_submodule(name)
         assert isinstance(quantiser, Quantiser)
         quantiser.limit.fill_(limit)
     model = export.int8_model(net, recipe).SerializeToString()
     twin = export.float_model(net, recipe).SerializeToString()
-    if model == (home / "model.onnx").read_bytes() and twin == (home / "fp32.onnx").read_bytes():
+    if (model, twin) == (model_before, twin_before):
         return False
     tuned, now = told["recipe"], {name: getattr(recipe, name) for name in DRAWN}
     told["redrawn"] = {name: value for name, value in now.items() if value != tuned.get(name, getattr(Recipe, name))}
-    (home / "model.onnx").write_bytes(model)
-    (home / "fp32.onnx").write_bytes(twin)
-    (home / "calibration.json").write_text(json.dumps(told, indent=1) + "\n")
-    (home / "manifest.toml").write_text(manifest_text(recipe, net, model, twin))
+    drawn = {"model.onnx": model, "fp32.onnx": twin, MANIFEST: manifest_text(recipe, net, model, twin).encode()}
+    write_files(home, drawn | {"calibration.json": (json.dumps(told, indent=1) + "\n").encode()})
     return True
 
 
@@ -46,8 +50,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("name", choices=sorted(RECIPES))
     name: str = parser.parse_args().name
-    again = redraw(RECIPES[name])
-    print(f"{name}: drawn anew; judge it again" if again else f"{name}: the same as it was")
+    try:
+        again = redraw(RECIPES[name])
+    except EngineRefused as error:
+        raise SystemExit(str(error)) from error
+    print(f"{name}: drawn anew\n{outdated(RECIPES[name])}" if again else f"{name}: the same as it was")
 
 
 if __name__ == "__main__":

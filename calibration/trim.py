@@ -15,12 +15,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 
 import onnx
 from onnx import numpy_helper
 
 from calibration.manifest import manifest_text
 from calibration.quantize import load_float
+from edge.catalog import float_twin, read_engine
+from edge.errors import EngineRefused
+from engines.folder import MANIFEST, write_files
 from engines.recipes import RECIPES, Recipe
 from engines.train import HOME
 
@@ -47,26 +51,46 @@ def is_calm(name: str) -> bool:
 
 def trim(recipe: Recipe, wary: float, calm: float) -> None:
     home = HOME / recipe.name
-    model, twin = (raised((home / name).read_bytes(), wary, calm) for name in ("model.onnx", "fp32.onnx"))
+    engine = read_engine(home)
+    model, twin = (raised(one.read_model(), wary, calm) for one in (engine, float_twin(engine)))
     told = json.loads((home / "calibration.json").read_text())
     before = told.get("trimmed", {})
     told["trimmed"] = {name: round(before.get(name, 0.0) + more, 4) for name, more in (("wary", wary), ("calm", calm))}
-    (home / "model.onnx").write_bytes(model)
-    (home / "fp32.onnx").write_bytes(twin)
-    (home / "calibration.json").write_text(json.dumps(told, indent=1) + "\n")
-    (home / "manifest.toml").write_text(manifest_text(recipe, load_float(recipe, twin), model, twin))
-    print(f"{recipe.name}: trimmed by {told['trimmed']} in all; judge it again, and see that FP16 keeps it (the build)")
+    manifest = manifest_text(recipe, load_float(recipe, twin), model, twin)
+    drawn = {"model.onnx": model, "fp32.onnx": twin, MANIFEST: manifest.encode()}
+    write_files(home, drawn | {"calibration.json": (json.dumps(told, indent=1) + "\n").encode()})
+    print(f"{recipe.name}: trimmed by {told['trimmed']} in all; see that FP16 keeps it (the build)\n{outdated(recipe)}")
+
+
+def outdated(recipe: Recipe) -> str:
+    """What is left to do where the files of a judged engine have changed."""
+    return (
+        "CARD.md, judged.json and profile.json still tell of the model before, and no bundle is made with them: "
+        f"python -m calibration.judge {recipe.name} --write; python -m calibration.profile {recipe.name}"
+    )
+
+
+def finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text} is no finite number")
+    return value
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("name", choices=sorted(name for name, recipe in RECIPES.items() if recipe.task != "superres"))
-    parser.add_argument("--wary", type=float, default=0.0, help="readier to take a pixel for moved; tenths, either way")
-    parser.add_argument("--calm", type=float, default=0.0, help="takes more grain away; tenths, either way")
+    parser.add_argument(
+        "--wary", type=finite, default=0.0, help="readier to take a pixel for moved; tenths, either way"
+    )
+    parser.add_argument("--calm", type=finite, default=0.0, help="takes more grain away; tenths, either way")
     options = parser.parse_args()
     if options.wary == options.calm == 0:
         parser.error("by how much? --wary, --calm or both")
-    trim(RECIPES[options.name], options.wary, options.calm)
+    try:
+        trim(RECIPES[options.name], options.wary, options.calm)
+    except EngineRefused as error:
+        raise SystemExit(str(error)) from error
 
 
 if __name__ == "__main__":

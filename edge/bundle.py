@@ -25,6 +25,10 @@ FORMAT = 1
 SUFFIX = ".limpid-engine"
 MAGIC = b"LIMPENG"
 SIGNED_AS = b"limpid engine bundle\0"
+OF_A_MODEL = {  # each names the sha256 of the model that it tells of; and what writes it anew
+    "judged.json": "python -m calibration.judge NAME --write",
+    "profile.json": "python -m calibration.profile NAME",
+}
 LARGEST_LISTING = 64 << 10
 LARGEST_FILE = 256 << 20
 LARGEST_BUNDLE = 512 << 20
@@ -36,6 +40,12 @@ class Listed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: FileName
     size: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_FILE)]
     sha256: Digest
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What is looked at in a file of `OF_A_MODEL`."""
+
+    sha256: str = ""
 
 
 class Listing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,12 +66,26 @@ KIND = Kind("engine bundle", MAGIC, FORMAT, SIGNED_AS, Listing, LARGEST_LISTING,
 
 
 def pack(name: str, version: str, contract: int, files: Mapping[str, bytes], signer: Signer) -> bytes:
-    """Refuses what `read_head` would refuse."""
+    """Refuses what `read_head` would refuse, and figures that are of another model than the one beside them."""
     listed = tuple(
         Listed(file, len(content), hashlib.sha256(content).hexdigest()) for file, content in sorted(files.items())
     )
+    _check_told(name, files, {one.sha256 for one in listed})
     head = sealed.signed_head(KIND, Listing(FORMAT, contract, name, version, signer.id, listed), signer)
     return head + b"".join(files[one.name] for one in listed)
+
+
+def _check_told(name: str, files: Mapping[str, bytes], digests: set[str]) -> None:
+    for file, writer in OF_A_MODEL.items():
+        if file in files and _told_of(files[file]) not in digests:
+            raise EngineRefused(f"{name}: {file} tells of another model: {writer.replace('NAME', name)}")
+
+
+def _told_of(content: bytes) -> str:
+    try:
+        return msgspec.json.decode(content, type=Told).sha256
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
 
 
 def read_head(stream: Stream, keys: Keyring) -> Head:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 from collections.abc import Callable
@@ -43,6 +44,15 @@ def keys(tmp_path: Path, signer: Signer) -> Keyring:
 @pytest.fixture
 def packed(signer: Signer) -> bytes:
     return bundle.pack("tiny", "2", 1, FILES, signer)
+
+
+@pytest.mark.parametrize("file", ["judged.json", "profile.json"])
+def test_figures_of_another_model_are_not_signed(signer: Signer, file: str) -> None:
+    model = hashlib.sha256(FILES["model.onnx"]).hexdigest()
+    assert bundle.pack("tiny", "2", 1, FILES | {file: b'{"sha256": "%s", "more": 1}' % model.encode()}, signer)
+    for content in (b'{"sha256": "%s"}' % (b"0" * 64), b"{}", b"[]", b"\xff"):
+        with pytest.raises(EngineRefused, match=rf"{file} tells of another model: python -m calibration\.\w+ tiny"):
+            bundle.pack("tiny", "2", 1, FILES | {file: content}, signer)
 
 
 def unpacked(content: bytes, keys: Keyring, into: Path, kind: Callable[[bytes], bundle.Stream] = io.BytesIO) -> Listing:

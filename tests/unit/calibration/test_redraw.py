@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed: engines cannot be
 
 import onnx
 
-from calibration import redraw
+from calibration import redraw, trim
 from edge.catalog import read_engine, shipped_folder
 from engines.recipes import RECIPES
 
@@ -33,6 +34,20 @@ def test_what_has_not_changed_comes_out_byte_for_byte(home: Path, name: str) -> 
     assert redraw.redraw(RECIPES[name]) is False
     for file in ("model.onnx", "fp32.onnx", "manifest.toml", "calibration.json"):
         assert (home / name / file).read_bytes() == (shipped_folder() / name / file).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "fp32.onnx"])
+def test_files_that_the_manifest_does_not_vouch_for_are_not_drawn_anew(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    shutil.copytree(shipped_folder() / NAME, home / NAME)
+    file = home / NAME / name
+    file.write_bytes(trim.raised(file.read_bytes(), wary=0.1, calm=0.1))
+    before = {path.name: path.read_bytes() for path in (home / NAME).iterdir()}
+    monkeypatch.setattr(sys, "argv", ["redraw", NAME])
+    with pytest.raises(SystemExit, match=f"{name} is damaged or altered"):
+        redraw.main()
+    assert {path.name: path.read_bytes() for path in (home / NAME).iterdir()} == before
 
 
 def test_what_a_recipe_adds_is_drawn_and_written_down(home: Path) -> None:

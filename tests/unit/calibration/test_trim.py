@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,10 @@ import onnx
 from onnx import numpy_helper
 
 from calibration import trim
+from edge import bundle
 from edge.catalog import read_engine, shipped_folder
+from edge.errors import EngineRefused
+from edge.signing import make_key
 from engines.recipes import RECIPES
 
 NAME = "ultrasound-clarity-small"
@@ -35,6 +39,48 @@ def test_only_the_named_biases_are_raised(name: str) -> None:
         calm = key.startswith("calm_") and key.endswith(".bias")
         more = 0.25 if key == "moved.bias" else -0.5 if calm else 0.0
         assert second[key] == pytest.approx(value + more, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "fp32.onnx"])
+def test_files_that_the_manifest_does_not_vouch_for_are_not_trimmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Such as a twin that was trained anew, and not brought to INT8 since."""
+    home = tmp_path / NAME
+    shutil.copytree(shipped_folder() / NAME, home)
+    monkeypatch.setattr(trim, "HOME", tmp_path)
+    (home / name).write_bytes(trim.raised((home / name).read_bytes(), wary=0.1, calm=0.1))
+    before = {path.name: path.read_bytes() for path in home.iterdir()}
+    monkeypatch.setattr(sys, "argv", ["trim", NAME, "--calm", "0.1"])
+    with pytest.raises(SystemExit, match=f"{name} is damaged or altered"):
+        trim.main()
+    assert {path.name: path.read_bytes() for path in home.iterdir()} == before
+
+
+@pytest.mark.parametrize("amount", ["nan", "inf", "-inf", "much"])
+def test_what_is_no_finite_number_is_refused(
+    amount: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(trim, "trim", pytest.fail)
+    monkeypatch.setattr(sys, "argv", ["trim", NAME, f"--calm={amount}"])
+    with pytest.raises(SystemExit) as left:
+        trim.main()
+    assert left.value.code == 2
+    assert "--calm" in capsys.readouterr().err
+
+
+def test_no_bundle_is_made_of_a_trimmed_engine_with_the_figures_of_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / NAME
+    shutil.copytree(shipped_folder() / NAME, home)
+    monkeypatch.setattr(trim, "HOME", tmp_path)
+    signer = make_key(tmp_path / "key")
+    bundle.pack(NAME, "1", 1, {path.name: path.read_bytes() for path in home.iterdir()}, signer)
+    trim.trim(RECIPES[NAME], wary=0.0, calm=0.1)
+    assert "calibration.judge" in capsys.readouterr().out
+    with pytest.raises(EngineRefused, match=r"judged\.json tells of another model"):
+        bundle.pack(NAME, "1", 1, {path.name: path.read_bytes() for path in home.iterdir()}, signer)
 
 
 def test_a_trimmed_engine_is_whole_and_says_by_how_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
