@@ -45,6 +45,7 @@ from edge.errors import LimpidError, SourceUnavailable
 
 PAGE = Path(__file__).parent / "page"
 BODY_PATIENCE_S = 15.0
+BY_ITSELF = "x-by-itself"
 T = TypeVar("T", bound=msgspec.Struct)
 CALLS: tuple[Call, ...] = (
     *status_calls.CALLS, *picture_calls.CALLS, *exam_calls.CALLS, *capture_calls.CALLS, *export_calls.CALLS,
@@ -117,7 +118,7 @@ async def _answer(office: Office, call: Call, request: Request) -> Response:
 
 
 def _admit(office: Office, call: Call, request: Request) -> Session:
-    session = office.session_of(request.cookies.get(COOKIE, ""))
+    session = office.session_of(request.cookies.get(COOKIE, ""), counts=call.changes or not _is_by_itself(request))
     if session is None:
         raise Refusal(401, "log-in", "log in first")
     if not session.user.may(call.role):
@@ -125,6 +126,11 @@ def _admit(office: Office, call: Call, request: Request) -> Session:
     if call.changes and not is_same(request.headers.get("x-csrf-token", ""), session.csrf):
         raise Refusal(403, "csrf", "the header X-CSRF-Token is missing or old: ask for the session again")
     return session
+
+
+def _is_by_itself(request: Request) -> bool:
+    """What a page asks again and again, and the images of what it then shows, are not somebody doing something."""
+    return BY_ITSELF in request.headers or request.headers.get("sec-fetch-dest") == "image"
 
 
 def _query(request: Request) -> dict[str, str]:
@@ -174,8 +180,7 @@ async def _read(request: Request, largest: int) -> bytes:
 
 def _response(answer: Answer) -> Response:
     if isinstance(answer, Blob):
-        cache = "private, max-age=3600, immutable" if answer.lasting else "no-store"
-        return Response(answer.data, headers={"content-type": answer.type, "cache-control": cache})
+        return Response(answer.data, headers={"content-type": answer.type, "cache-control": "no-store"})
     facts, status = (answer.facts, 202) if isinstance(answer, Accepted) else (answer, 200)
     return Response(
         msgspec.json.encode(facts), status, {"content-type": "application/json", "cache-control": "no-store"}

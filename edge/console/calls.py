@@ -43,7 +43,6 @@ class Blob:
 
     data: bytes
     type: str
-    lasting: bool = False  # it never changes: a browser may keep it for as long as somebody is logged in
 
 
 @dataclass(frozen=True, slots=True)

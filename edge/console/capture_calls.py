@@ -9,7 +9,7 @@ import msgspec
 
 from edge.console.archive import TROUBLES
 from edge.console.calls import Answer, Asked, Blob, Call
-from edge.console.developing import Image, Window
+from edge.console.developing import Window
 from edge.console.errors import Refusal
 from edge.outbox import Capture, Item
 
@@ -117,7 +117,7 @@ def _step(asked: Asked, item: Item) -> dict[str, Any]:
 
 def _thumbnail(asked: Asked) -> Answer:
     capture = asked.office.archive.capture(asked.path["capture"])
-    return _blob(asked.office.shelf.thumbnail(capture), "image/jpeg", lasting=False)
+    return Blob(asked.office.shelf.thumbnail(capture).data, "image/jpeg")
 
 
 def _frame(asked: Asked) -> Answer:
@@ -127,7 +127,7 @@ def _frame(asked: Asked) -> Answer:
     if not (number.isascii() and number.isdecimal() and len(number) < 8):
         raise Refusal(422, "invalid", "a frame has a number, from 0")
     image = asked.office.shelf.frame(capture, stored, int(number), look.width, look.format, _window(look))
-    return _blob(image, f"image/{look.format}", lasting=not capture.held)
+    return Blob(image.data, f"image/{look.format}")
 
 
 def _window(look: Look) -> Window | None:
@@ -138,10 +138,6 @@ def _window(look: Look) -> Window | None:
     if look.high <= look.low:
         raise Refusal(422, "invalid", "high is above low")
     return Window(look.low, look.high)
-
-
-def _blob(image: Image, kind: str, *, lasting: bool) -> Blob:
-    return Blob(image.data, kind, lasting)
 
 
 def _retry(asked: Asked) -> Answer:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from edge import fidelity
 from edge.access.curve import ClientKey
-from edge.clock import MS
+from edge.clock import MS, SECOND
 from edge.console import developing
 from edge.console.channel import Channel, Newest
 from edge.console.developing import Asked, Image, Window
@@ -26,6 +26,8 @@ from edge.wire import Report, Topic
 
 Name = Literal["picture", "original", "change"]
 View = Literal["picture", "original", "pair"]
+STILL = 2 * SECOND  # without a picture: none a second
+_NEW = 0.1  # weight of the newest interval
 REMEMBERED = 64  # images; those of older frames go first
 
 
@@ -56,10 +58,24 @@ class Viewer:
         self.pacing = pacing
         self.wants = Wants()
         self.woken = asyncio.Event()
+        self._sent_ns: int | None = None  # the last picture
+        self._every_ns = 0.0  # smoothed
 
-    def told(self) -> dict[str, Any]:
-        drain_ms = round(self.pacing.drain_ns / MS, 1)
-        return {"stream": self.stream, "view": self.wants.view, "step": self.pacing.step, "drain_ms": drain_ms}
+    def sent(self, now: int) -> None:
+        """A picture went out to it."""
+        if self._sent_ns is not None:
+            since = now - self._sent_ns
+            self._every_ns += (since - self._every_ns) * (_NEW if self._every_ns else 1.0)
+        self._sent_ns = now
+
+    def told(self, now: int) -> dict[str, Any]:
+        """From any thread."""
+        sent_ns, every_ns = self._sent_ns, self._every_ns
+        goes = sent_ns is not None and every_ns > 0 and now - sent_ns < STILL
+        return {
+            "stream": self.stream, "view": self.wants.view, "fps": round(SECOND / every_ns, 1) if goes else 0.0,
+            "step": self.pacing.step, "drain_ms": round(self.pacing.drain_ns / MS, 1),
+        }  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -180,7 +196,9 @@ class Gallery:
     async def images(self, newest: Newest, wants: Wants, step: int) -> tuple[list[tuple[Name, Image]], Window]:
         """Those of one frame, and the window they were made with."""
         report = newest.report
-        names = wants.names
+        has_original = report.original is not None or report.treatment is not Treatment.ENHANCED
+        # An enhanced picture without its original is shown alone: it is nobody's original.
+        names: list[Name] = [name for name in wants.names if has_original or name == "picture"]
         made = [await self._print(report, name, wants, step) for name in names]
         return list(zip(names, made, strict=True)), self.window(report, wants.window)
 

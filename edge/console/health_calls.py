@@ -40,7 +40,8 @@ def health_of(office: Office) -> dict[str, Any]:
         "forward": _forward(office),
         "processes": processes_of(office.config, read_all(office.reports), office.clock.now()),
         "console": {
-            "watching": len(office.gallery.viewers), "clients": [viewer.told() for viewer in office.gallery.viewers],
+            "watching": len(office.gallery.viewers),
+            "clients": [viewer.told(time.monotonic_ns()) for viewer in office.gallery.viewers],
             "uptime_s": round(office.uptime_s), "audit_failures": office.audit_failures,
         },
     }  # fmt: skip

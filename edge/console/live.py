@@ -64,8 +64,10 @@ class Conversation:
         self._told: tuple[bool, bool] | None = None  # live, frozen, as the client knows it
         self._told_ns = 0
 
-    async def run(self) -> None:
-        """Until the client goes."""
+    async def run(self, wants: str = "") -> None:
+        """Until the client goes. `wants` is what it said with the address: the first picture is as it is wanted."""
+        if wants and not await self._understand(wants):
+            return
         self._gallery.enter(self.viewer)
         tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._tell())]
         try:
@@ -89,12 +91,17 @@ class Conversation:
                 await self._socket.close(1008, "too much at once")
                 return
             self._words.append(now)
-            try:
-                word = msgspec.json.decode(text, type=Word)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                await self._socket.close(1008, "not understood")
+            if not await self._understand(text):
                 return
-            self._hear(word)
+
+    async def _understand(self, text: str) -> bool:
+        try:
+            word = msgspec.json.decode(text, type=Word)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            await self._socket.close(1008, "not understood")
+            return False
+        self._hear(word)
+        return True
 
     def _hear(self, word: Word) -> None:
         if word.got is not None:
@@ -146,6 +153,7 @@ class Conversation:
         images, window = await self._gallery.images(newest, self.viewer.wants, step)
         self._last, self._last_as = newest, key
         number = self.pacing.send(time.monotonic_ns())
+        self.viewer.sent(time.monotonic_ns())
         await self._send(self._header(channel, number, images, window, step), [image.data for _, image in images])
 
     async def _send(self, header: dict[str, Any], parts: list[bytes]) -> None:

@@ -43,7 +43,7 @@ class Sockets:
             talk = Conversation(
                 socket, office.gallery, stream, office.config.console.live_fps, office.pulse.is_recording
             )
-            await self._until_over(socket, talk.run())
+            await self._until_over(socket, talk.run(socket.query_params.get("wants", "")))
 
     async def events(self, socket: WebSocket) -> None:
         await socket.accept()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -152,6 +153,25 @@ def test_a_picture_is_no_wider_than_the_client_can_use_it(house: House) -> None:
         assert picture(message).shape == (150, 200)
 
 
+def test_the_first_picture_is_as_it_was_wanted_with_the_address(house: House) -> None:
+    """Whoever comes back must not be shown the enhanced picture where the original is looked at."""
+    with watching(house) as other:
+        first(other, lambda m: m.images, "a picture, so that one is at hand")
+        wants = quote(json.dumps({"view": "pair", "width": 160}))
+        with contextlib.closing(Live(WebSocket(house.console, f"/api/v1/live/{STREAM}?wants={wants}"))) as live:
+            message = first(live, lambda m: m.images, "a picture")
+    assert set(message.images) == {"picture", "original"}
+    assert message.header["images"][0]["width"] == 160
+    assert message.header["n"] == 1
+
+
+def test_wishes_in_the_address_that_mean_nothing_are_refused(house: House) -> None:
+    live = Live(WebSocket(house.console, f"/api/v1/live/{STREAM}?wants=pair"))
+    with contextlib.closing(live), pytest.raises(Closed) as closed:
+        live.next()
+    assert closed.value.code == 1008
+
+
 @pytest.mark.parametrize("word", ["nonsense", '{"view": "everything"}', '{"got": -1}', "[" * 1000, '{"x": 1}'])
 def test_words_that_mean_nothing_end_the_conversation_alone(house: House, word: str) -> None:
     with watching(house) as live, watching(house) as other:
@@ -217,6 +237,7 @@ def test_a_capture_goes_from_the_button_to_an_image_on_the_page(house: House) ->
     for stored in one["objects"]:
         exact = console.get(f"/captures/{name}/{stored['name']}/frames/0?format=png")
         assert exact.headers["content-type"] == "image/png"
+        assert exact.headers["cache-control"] == "no-store", "a browser shows it to nobody after a log-out"
         pixels = cv2.imdecode(np.frombuffer(exact.body, np.uint8), cv2.IMREAD_UNCHANGED)
         assert pixels is not None
         assert pixels.shape == (240, 320)

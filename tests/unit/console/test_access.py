@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from argon2 import PasswordHasher
+from starlette.requests import Request
 
 from edge.clock import SECOND, ManualClock
 from edge.console.access import users as users_module
-from edge.console.access.sessions import MOST, Sessions
+from edge.console.access.sessions import COOKIE, MOST, Sessions
 from edge.console.access.throttle import MOST_KEYS, Throttle
 from edge.console.access.users import Users
+from edge.console.app import BY_ITSELF, CALLS, _admit  # pyright: ignore[reportPrivateUsage]
+from edge.console.office import Office
 from edge.errors import ConfigError
 
 PASSWORD = "correct horse battery"
@@ -112,6 +117,30 @@ def test_a_session_ends_when_nothing_is_done(sessions: Sessions, users: Users, c
     assert sessions.of(token, counts=False) is session  # to look on is not to do something
     clock.advance(20 * SECOND)
     assert sessions.of(token) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "lives_on"),
+    [
+        ("/status", BY_ITSELF, False),
+        ("/captures/{capture}/thumbnail", "sec-fetch-dest", False),
+        ("/picture", BY_ITSELF, True),
+        ("/status", "accept", True),
+    ],
+)
+def test_what_the_page_asks_by_itself_keeps_no_session_alive(
+    sessions: Sessions, users: Users, clock: ManualClock, path: str, header: str, lives_on: bool
+) -> None:
+    """Whatever changes something is somebody's doing."""
+    token, session = sessions.begin(users.all()["anna"])
+    office = cast("Office", SimpleNamespace(session_of=sessions.of))
+    call = next(call for call in CALLS if call.path == path)
+    headers = {"cookie": f"{COOKIE}={token}", "x-csrf-token": session.csrf, header: "image"}
+    request = Request({"type": "http", "headers": [(name.encode(), text.encode()) for name, text in headers.items()]})
+    clock.advance(50 * SECOND)
+    assert _admit(office, call, request) is session
+    clock.advance(20 * SECOND)
+    assert (sessions.of(token) is session) == lives_on
 
 
 def test_a_session_ends_after_its_longest_time_whatever_is_done(
