@@ -21,9 +21,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
+
+try:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional
+except ModuleNotFoundError as error:
+    raise SystemExit(f"bringing a net to INT8 needs {error.name}: pip install 'limpid-edge[train]'") from error
 
 from calibration.manifest import manifest_text
 from engines import export, nets

@@ -10,9 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 
-from calibration.manifest import manifest_text
-from calibration.quantize import load_float
-from calibration.trim import outdated
+try:
+    from calibration.manifest import manifest_text
+    from calibration.quantize import load_float
+    from calibration.trim import outdated
+except ModuleNotFoundError as error:
+    raise SystemExit(f"drawing anew needs {error.name}: pip install 'limpid-edge[train]'") from error
+
 from edge.catalog import float_twin, read_engine
 from edge.errors import EngineRefused
 from engines import export

@@ -17,11 +17,15 @@ import argparse
 import json
 import math
 
-import onnx
-from onnx import numpy_helper
+try:
+    import onnx
+    from onnx import numpy_helper
 
-from calibration.manifest import manifest_text
-from calibration.quantize import load_float
+    from calibration.manifest import manifest_text
+    from calibration.quantize import load_float
+except ModuleNotFoundError as error:
+    raise SystemExit(f"trimming needs {error.name}: pip install 'limpid-edge[train]'") from error
+
 from edge.catalog import float_twin, read_engine
 from edge.errors import EngineRefused
 from engines.folder import MANIFEST, write_files

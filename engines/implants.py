@@ -126,14 +126,14 @@ class Ghosts:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._sums = torch.tensor((0.0, 16 * FAINTEST**2), device=device)
+        self.sums = torch.tensor((0.0, 16 * FAINTEST**2), device=device)
 
     def loss(self, sums: Tensor) -> Tensor:
         with torch.no_grad():
-            self._sums.mul_(GHOST_MEMORY).add_(sums)
-            strength = self._sums[0] / self._sums[1]
+            self.sums.mul_(GHOST_MEMORY).add_(sums)
+            strength = self.sums[0] / self.sums[1]
             push = (strength / GHOST_LEAST).clamp(-1, 1)
-            usual = (1 - GHOST_MEMORY) * self._sums[1]
+            usual = (1 - GHOST_MEMORY) * self.sums[1]
         return push * sums[0] / usual
 
 

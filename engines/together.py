@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -66,7 +65,9 @@ class _Clock:
         for number, training in enumerate(self.trainings):
             with training.on_its_stream():
                 steps = training.at.step - self._steps[number]
-                training.note(float(self._losses[number]) / steps if steps else math.nan)
+                if not steps:
+                    continue  # since the last note, or at all: its time was over before it began
+                training.note(float(self._losses[number]) / steps)
                 self._losses[number].zero_()
                 self._steps[number] = training.at.step
         self._noted = time.monotonic()

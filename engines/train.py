@@ -1,5 +1,7 @@
 """Trains the nets of engines in float. `python -m engines.train NAME... [--minutes M]`; run it again and it goes on.
 
+`--from-shipped` begins with the shipped weights. Where no step is left to take nothing is written.
+
 Clips come from `engines/bank.py`. A step runs a few frames ahead without gradient, so that the net is trained in the
 steady state it lives in, and then some with it. Several engines take steps in turn: two CPU cores want one at a time, a
 GPU all of them, and there each step is recorded and replayed. The result is `engines/NAME/fp32.onnx`, `training.json`
@@ -19,14 +21,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
+
+try:
+    import torch
+    from torch import Tensor
+    from torch.nn import functional
+except ModuleNotFoundError as error:
+    raise SystemExit(f"training needs {error.name}: pip install 'limpid-edge[train]'") from error
 
 from engines import export, nets
 from engines.bank import fingerprint, open_bank
 from engines.clip_loss import clip_loss, upscale_loss, with_detail_of
 from engines.curve import draw_curve
+from engines.folder import write_files
 from engines.gpu import Recorded, sent
 from engines.implants import Ghosts, with_implants
 from engines.nets import Clarity, Upscale
@@ -51,6 +58,7 @@ class Progressed:
     step: int = 0
     seconds: float = 0.0
     mature: bool = False  # it began with weights that were trained before
+    before: list[dict[str, Any]] = dataclasses.field(default_factory=list)  # and these are the runs they came from
     curve: list[tuple[float, float, float]] = dataclasses.field(default_factory=list)  # seconds, loss, PSNR in dB
 
 
@@ -78,7 +86,7 @@ class Training:
         self._ghosts = Ghosts(self.device)
         self.at = Progressed()
         self._do = Recorded(self._learn)
-        self._saved = folder / f"{recipe.name}.pt"
+        self._saved = saved_state(folder, recipe)
         if resume and self._saved.exists():
             self._resume()
         else:
@@ -215,6 +223,7 @@ class Training:
             "net": self.net.state_dict(),
             "average": self.average,
             "optimiser": self.optimiser.state_dict(),
+            "ghosts": self._ghosts.sums,
             "at": dataclasses.asdict(self.at),
         }
         torch.save(state, self._saved.with_suffix(".part"))
@@ -225,9 +234,16 @@ class Training:
         self.net.load_state_dict(state["net"])
         self.average = {name: value.clone() for name, value in state["average"].items()}
         self.optimiser.load_state_dict(state["optimiser"])
+        if "ghosts" in state:  # states of earlier versions have none
+            self._ghosts.sums.copy_(state["ghosts"])
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate
         self.at = Progressed(**state["at"])
+
+
+def saved_state(folder: Path, recipe: Recipe) -> Path:
+    """What a training goes on from, where it is there."""
+    return folder / f"{recipe.name}.pt"
 
 
 def _psnr_of(net: Clarity | Upscale, shown: Tensor, true: Tensor) -> float:
@@ -259,29 +275,55 @@ def _arithmetic(device: torch.device) -> Generator[None]:
 
 def train(recipes: Sequence[Recipe], options: argparse.Namespace) -> None:
     minutes = options.minutes or max(recipe.minutes for recipe in recipes)
+    if options.from_shipped:
+        _check_none_was_begun(recipes, options.out)
     vaults = open_vaults(recipes, options)
     trainings: list[Training] = []
     for recipe in recipes:
         mine = [vaults[task] for task in modalities(recipe)]
         trainings.append(Training(recipe, mine, minutes, options.out))
-        if options.from_shipped and not trainings[-1].at.step:
-            trainings[-1].begin_from((HOME / recipe.name / "fp32.onnx").read_bytes())
+        if options.from_shipped:
+            _begin_from_shipped(trainings[-1], HOME / recipe.name)
+    began = [training.at.step for training in trainings]
     run_together(trainings)
-    for training in trainings:
-        _keep(training, options)
+    for training, step in zip(trainings, began, strict=True):
+        if training.at.step > step:
+            _keep(training, options)
+        else:
+            print(f"{training.recipe.name}: has had its {minutes:g} minutes; nothing was changed. More with --minutes")
+
+
+def _check_none_was_begun(recipes: Sequence[Recipe], folder: Path) -> None:
+    """A saved state is gone on from: it cannot begin with other weights, and is not thrown away unasked."""
+    for recipe in recipes:
+        saved = saved_state(folder, recipe)
+        if saved.exists():
+            raise SystemExit(
+                f"{recipe.name}: a training that was begun lies in {saved}: go on with it without --from-shipped, or "
+                "remove that file to begin with the shipped weights"
+            )
+
+
+def _begin_from_shipped(training: Training, home: Path) -> None:
+    training.begin_from((home / "fp32.onnx").read_bytes())
+    if (home / "training.json").exists():
+        training.at.before = _before(json.loads((home / "training.json").read_text()))
 
 
 def _keep(training: Training, options: argparse.Namespace) -> None:
     recipe = training.recipe
     home = HOME / recipe.name
     home.mkdir(exist_ok=True)
-    (home / "fp32.onnx").write_bytes(export.float_model(training.averaged().cpu(), recipe).SerializeToString())
+    model = export.float_model(training.averaged().cpu(), recipe).SerializeToString()
     draw_curve(home / "learning.png", recipe.name, training.at.curve)
     told = _told(training, options)
-    if options.from_shipped and (home / "training.json").exists():
-        told["before"] = _before(json.loads((home / "training.json").read_text()))
-    (home / "training.json").write_text(json.dumps(told, indent=1) + "\n")
-    print(f"{home / 'fp32.onnx'}: {training.at.curve[-1][2]:.2f} dB on {VALIDATION} clips kept aside")
+    if training.at.before:
+        told["before"] = training.at.before
+    write_files(home, {"fp32.onnx": model, "training.json": (json.dumps(told, indent=1) + "\n").encode()})
+    print(
+        f"{home / 'fp32.onnx'}: {training.at.curve[-1][2]:.2f} dB on {VALIDATION} clips kept aside\n"
+        f"No engine yet: python -m calibration.quantize {recipe.name}"
+    )
 
 
 def modalities(recipe: Recipe) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from edge.catalog import read_engine
 from engines import bank, export, nets, train
 from engines import vault as vault_module
 from engines.clip_loss import followed
+from engines.implants import Ghosts
 from engines.recipes import Recipe
 from engines.together import run_together
 from engines.vault import Vault
@@ -56,6 +58,28 @@ def test_a_training_goes_on_where_it_was_left(vault: Vault, tmp_path: Path) -> N
         assert torch.equal(second.net.state_dict()[name], value)
 
 
+def test_what_ghosts_have_cost_so_far_is_kept_too(vault: Vault, tmp_path: Path) -> None:
+    first = train.Training(TINY, [vault], 1.0, tmp_path)
+    first.at.seconds = 40.0
+    for _ in range(3):
+        first.step()
+    first.note(0.1)
+    second = train.Training(TINY, [vault], 1.0, tmp_path)
+    assert not torch.equal(first._ghosts.sums, Ghosts(torch.device("cpu")).sums)
+    assert torch.equal(second._ghosts.sums, first._ghosts.sums)
+
+
+def test_a_state_that_was_saved_without_them_is_gone_on_from(vault: Vault, tmp_path: Path) -> None:
+    first = train.Training(TINY, [vault], 1.0, tmp_path)
+    first.step()
+    first.note(0.1)
+    path = train.saved_state(tmp_path, TINY)
+    state = torch.load(path, weights_only=True)
+    del state["ghosts"], state["at"]["before"]
+    torch.save(state, path)
+    assert train.Training(TINY, [vault], 1.0, tmp_path).at.step == 1
+
+
 def test_a_training_can_begin_from_what_is_shipped(vault: Vault, tmp_path: Path) -> None:
     shipped = nets.build(TINY)
     training = train.Training(TINY, [vault], 0.1, tmp_path)
@@ -86,6 +110,62 @@ def test_the_best_limit_clips_a_lone_outlier_and_keeps_a_flat_range() -> None:
     assert quantize.best_limit(bulk) == pytest.approx(1.0, abs=0.05)
     assert quantize.best_limit(np.append(bulk, 3.0)) < 2.0
     assert quantize.best_limit(np.zeros(10, np.float32)) == 1.0
+
+
+@pytest.fixture
+def options(clips: bank.Bank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Namespace:
+    """Training takes place in `tmp_path`."""
+    monkeypatch.setattr(train, "HOME", tmp_path)
+    monkeypatch.setattr(vault_module, "VALIDATION", 2)
+    monkeypatch.setattr(train, "open_bank", lambda root, modality, scenes: clips)
+    return Namespace(bank=tmp_path / "bank", out=tmp_path / "out", scenes=9, minutes=0.01, from_shipped=False)
+
+
+def one_step_each(trainings: Sequence[train.Training]) -> None:
+    """In place of a run by the clock; it uses up the time."""
+    for training in trainings:
+        training.step()
+        training.at.seconds = training.budget
+        training.note(0.1)
+
+
+def test_shipped_weights_are_not_taken_for_those_of_a_training_that_was_begun(
+    options: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "run_together", one_step_each)
+    train.train([TINY], options)
+    home, saved = tmp_path / TINY.name, train.saved_state(options.out, TINY)
+    other = export.float_model(nets.build(TINY), TINY).SerializeToString()
+    (home / "fp32.onnx").write_bytes(other)
+    options.from_shipped = True
+    with pytest.raises(SystemExit, match=str(saved)):
+        train.train([TINY], options)
+    assert (home / "fp32.onnx").read_bytes() == other
+    saved.unlink()
+    train.train([TINY], options)
+    first = json.loads((home / "training.json").read_text())
+    assert len(first["before"]) == 1
+
+    # Gone on with, the run is still one run, and the shipped weights' the only one before it.
+    options.from_shipped = False
+    train.train([TINY], options)
+    told = json.loads((home / "training.json").read_text())
+    assert told["before"] == first["before"]
+    assert (first["steps"], told["steps"]) == (1, 2)
+
+
+def test_a_training_whose_time_is_over_writes_nothing(
+    options: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "run_together", one_step_each)
+        train.train([TINY], options)
+    (tmp_path / TINY.name / "fp32.onnx").write_bytes(b"brought to INT8 since, and its weights tuned")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    train.train([TINY], options)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert "nothing was changed" in capsys.readouterr().out
 
 
 def test_from_clips_to_an_engine_that_the_catalogue_takes(
