@@ -249,13 +249,15 @@ class Catalog:
         return sorted({engine.manifest.family for engine in self.engines.values() if engine.manifest.scale == 1})
 
     def family(self, name: str, modality: str) -> dict[str, Engine]:
-        """Size -> engine, for one family and modality of the live path; empty where there is none."""
-        fitting = [
-            engine
-            for engine in self.engines.values()
-            if engine.manifest.family == name and modality in engine.manifest.modalities and engine.manifest.scale == 1
-        ]
-        return {engine.manifest.size: engine for engine in fitting}
+        """Size -> engine, for one family and modality of the live path; empty where there is none. Of two of one size
+        the one that was found first: one's own before a shipped one.
+        """
+        found: dict[str, Engine] = {}
+        for engine in self.engines.values():
+            manifest = engine.manifest
+            if manifest.family == name and modality in manifest.modalities and manifest.scale == 1:
+                found.setdefault(manifest.size, engine)
+        return found
 
     def upscalers(self, modality: str) -> dict[str, Engine]:
         """Name -> engine, of those whose result is twice the frame's sides."""

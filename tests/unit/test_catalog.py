@@ -135,6 +135,14 @@ def test_an_earlier_folder_wins(home: Path, tmp_path: Path) -> None:
     assert Catalog([shipped_folder(), home]).engines["handbuilt-small"].manifest.version == "1"
 
 
+def test_ones_own_engine_wins_over_the_shipped_one_of_its_family_and_size_whatever_it_is_called(home: Path) -> None:
+    rewritten(home, 'name = "handbuilt-small"', 'name = "a-small-one-of-ours"')
+    sizes = open_catalog([str(home)]).family("handbuilt", "ultrasound")
+    assert {size: engine.manifest.name for size, engine in sizes.items()} == {
+        "small": "a-small-one-of-ours", "medium": "handbuilt-medium", "large": "handbuilt-large",
+    }  # fmt: skip
+
+
 def test_a_family_that_is_not_made_for_a_modality_is_empty_there(home: Path) -> None:
     rewritten(home, 'modalities = ["ultrasound", "fluoroscopy", "unknown"]', 'modalities = ["fluoroscopy"]')
     catalog = Catalog([home])
