@@ -204,6 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help="only these peers; the others keep what they have")
     parser.add_argument("--json", action="store_true", help="print what tuned.json now holds")
     asked = parser.parse_args(arguments)
+    if strangers := sorted(set(asked.names) - set(GRIDS)):
+        parser.error(f"no peer that can be tuned: {', '.join(strangers)}; there are: {', '.join(GRIDS)}")
     for modality in SCORED:
         chosen = [name for name in PEERS[modality] if name in GRIDS and (not asked.names or name in asked.names)]
         scenes = clips(modality) if chosen else []
