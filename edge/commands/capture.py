@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from edge.client import Control
-from edge.commands.identity import given_key
+from edge.commands.here import key_to
 from edge.errors import ConfigError
 
 PATIENCE_S = 60.0  # a slow disk; the daemon itself says no long before
@@ -21,7 +21,7 @@ def run(control: str, do: str, stream: str | None, more: dict[str, Any], *, as_j
 def ask(control: str, do: str, stream: str | None, more: dict[str, Any]) -> dict[str, Any]:
     where = {} if stream is None else {"stream": stream}
     patience_s = PATIENCE_S + more.get("count", 0) * more.get("every_ms", 0.0) / 1000
-    return Control(control, timeout_s=patience_s, key=given_key()).ask(do, **where, **more)
+    return Control(control, timeout_s=patience_s, key=key_to(control)).ask(do, **where, **more)
 
 
 def at(angles: tuple[float, float] | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.client import Control
-from edge.commands.identity import given_key
+from edge.commands.here import key_to
 from edge.errors import ConfigError
 
 PATIENCE_S = 5.0
@@ -58,7 +58,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def worklist(control: str, accession: str, patient_id: str, *, as_json: bool) -> None:
     question = {"accession": accession, "patient_id": patient_id}
-    answer = Control(control, WORKLIST_PATIENCE_S, given_key()).ask("exam-worklist", **question)
+    answer = Control(control, WORKLIST_PATIENCE_S, key_to(control)).ask("exam-worklist", **question)
     if as_json:
         print(json.dumps(answer))
         return
@@ -90,12 +90,12 @@ def correct(control: str, exam: str, who: Who, *, as_json: bool) -> None:
 
 
 def tell(control: str, do: str, more: dict[str, Any], *, as_json: bool, patience_s: float = PATIENCE_S) -> None:
-    answer = Control(control, patience_s, given_key()).ask(do, **more)
+    answer = Control(control, patience_s, key_to(control)).ask(do, **more)
     print(json.dumps(answer) if as_json else _words(answer))
 
 
 def show(control: str, *, identity: bool, as_json: bool) -> None:
-    answer = Control(control, key=given_key()).ask("exam-show", identity=identity)
+    answer = Control(control, key=key_to(control)).ask("exam-show", identity=identity)
     if as_json:
         print(json.dumps(answer))
         return

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from edge.client import Viewer
-from edge.commands.identity import given_key
+from edge.commands.here import key_to
 from edge.errors import SourceUnavailable
 from edge.frame import Frame
 from edge.recording import Recorder
@@ -37,7 +37,7 @@ class Recorded:
 
 
 def run(options: Options, *, as_json: bool) -> None:
-    viewer = Viewer(options.pictures, options.stream, Topic.PAIR, hwm=64, key=given_key())
+    viewer = Viewer(options.pictures, options.stream, Topic.PAIR, hwm=64, key=key_to(options.pictures))
     done = Recorded(options.stream)
     try:
         first = _first_picture(viewer, options)

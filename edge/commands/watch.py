@@ -14,11 +14,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from edge.client import Control
-from edge.commands.identity import given_key
+from edge.commands.here import key_to
 
 
 def run(control: str, every: float, *, once: bool, as_json: bool) -> None:
-    desk = Control(control, key=given_key())
+    desk = Control(control, key=key_to(control))
     status = desk.ask("status")
     if once or as_json:
         _print(desk, status, every, once=once, as_json=as_json)

@@ -13,10 +13,11 @@ import edge.displays
 import edge.sources
 from edge import config as configs
 from edge import plugins
+from edge.access.curve import ClientKey, new_pair, save
 from edge.clock import MonotonicClock
 from edge.commands import config_check
 from edge.commands.config_check import check
-from edge.commands.here import address_of
+from edge.commands.here import address_of, key_to
 from edge.commands.run import processes
 from edge.config import Config, load, parse
 from edge.errors import ConfigError
@@ -224,8 +225,22 @@ def test_an_operators_command_finds_the_daemon_where_this_site_has_it(tmp_path: 
     assert address_of("control", "tcp://otherwise", site) == "tcp://otherwise"
     site.write_text('[sockets]\ncontrol = "ipc:///run/limpid/control"')
     assert address_of("control", "tcp://otherwise", site) == "ipc:///run/limpid/control"
+    site.write_text('[sockets]\ncontrol = "tcp://0.0.0.0:5572"')
+    assert address_of("control", "tcp://otherwise", site) == "tcp://127.0.0.1:5572"
     site.write_text("[sockets")
     assert address_of("control", "tcp://otherwise", site) == "tcp://otherwise"
+
+
+def test_an_operators_command_shows_this_hosts_key_where_its_daemon_asks_for_one(tmp_path: Path) -> None:
+    site, own = tmp_path / "limpid.toml", tmp_path / "own.key"
+    pair = new_pair()
+    save(own, ClientKey(pair.public, pair.secret, server=new_pair().public))
+    site.write_text(f'[keys]\nclient = "{own}"\n[sockets]\ncontrol = "tcp://0.0.0.0:5572"')
+    key = key_to("tcp://127.0.0.1:5572", site)
+    assert key is not None
+    assert key.public == pair.public
+    assert key_to("tcp://127.0.0.1:5571", site) is None  # pictures: bound to this host alone
+    assert key_to("tcp://192.168.1.7:5572", site) is None  # somebody else's
 
 
 @pytest.mark.parametrize(
