@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
+from edge.console import engine_calls, exam_calls, picture_calls
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "edge/console/page"
@@ -53,6 +56,27 @@ def test_the_pure_modules_keep_their_promises() -> None:
     assert TESTS
     done = subprocess.run([node(), "--test", *map(str, TESTS)], capture_output=True, text=True, timeout=50)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_page_waits_a_little_longer_than_the_console_does() -> None:
+    """Or the daemon's own words would never be read; and never for ever."""
+    burst = '"capture/burst", {"count": 50, "every_ms": 5000}'
+    waits = {
+        '"picture"': picture_calls.PATIENCE_S,
+        '"capture/still"': picture_calls.CAPTURE_PATIENCE_S,
+        burst: picture_calls.CAPTURE_PATIENCE_S + 250,
+        '"exam/close"': exam_calls.CLOSE_PATIENCE_S,
+        '"exam/discard"': exam_calls.CLOSE_PATIENCE_S,
+        '"exam/correct"': exam_calls.CORRECTION_PATIENCE_S,
+        '"worklist"': exam_calls.WORKLIST_PATIENCE_S,
+        '"engines/activate"': engine_calls.VERIFY_PATIENCE_S,
+        '"captures"': picture_calls.PATIENCE_S,
+    }
+    told = ", ".join(f"patienceMs({words})" for words in waits)
+    script = f"import({str(PAGE / 'js/patience.js')!r}).then(({{patienceMs}}) => console.log(JSON.stringify([{told}])))"
+    done = subprocess.run([node(), "-e", script], capture_output=True, text=True, timeout=50, check=True)
+    for words, page_ms in zip(waits, json.loads(done.stdout), strict=True):
+        assert waits[words] < page_ms / 1000 < 1.3 * waits[words] + 30, words
 
 
 @pytest.mark.parametrize("file", [*SCRIPTS, *STYLES], ids=lambda path: str(path.relative_to(PAGE)))

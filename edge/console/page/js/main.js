@@ -3,7 +3,7 @@ import { whenLoggedOut } from "./api.js";
 import { drawBar } from "./bar.js";
 import { startFeed, stopFeed } from "./feed.js";
 import { openLogin } from "./login.js";
-import { el, fill } from "./parts/dom.js";
+import { button, el, fill } from "./parts/dom.js";
 import { say } from "./parts/say.js";
 import { loadSession, may, session } from "./session.js";
 
@@ -26,16 +26,25 @@ async function go() {
   const mine = ++turn;
   close();
   close = () => {};
+  fill(host, []); // nobody keeps a view current that is closed: a picture left standing would look live
   if (!session.user) return showLogin();
   const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
   const view = VIEWS[name] && may(VIEWS[name].role) ? name : "live";
   host.className = view;
   drawBar(bar, Object.keys(VIEWS).filter((one) => may(VIEWS[one].role)), view, restart);
   document.title = `${say(`nav.${view}`)} – Limpid`;
-  const module = await VIEWS[view].load();
+  fill(host, el("p", { class: "empty", role: "status" }, say("view.loading")));
+  const module = await VIEWS[view].load().catch(() => null);
   if (mine !== turn) return;
+  if (!module) return showFailed();
   fill(host, []);
   close = module.open(host, rest) ?? (() => {});
+}
+
+/** A part of the page that did not come is asked for again only with the whole page. */
+function showFailed() {
+  fill(host, el("div", { class: "page" }, el("p", { class: "wrong", role: "alert" }, say("view.failed")),
+    el("div", { class: "row" }, button(say("view.again"), () => location.reload(), { kind: "first" }))));
 }
 
 function showLogin() {

@@ -2,6 +2,9 @@
 // the {places}. Where a count is told, ".one" and ".other" are the forms of the language's own plural rules.
 
 const frame = {
+  "view.loading": "Loading…", "view.failed": "This view did not come: the appliance does not answer. Check the cable or the network.", "view.again": "Load the page anew",
+  "span.minutes.one": "one minute", "span.minutes.other": "{n} minutes", "span.hours.one": "one hour", "span.hours.other": "{n} hours",
+  "span.days.one": "one day", "span.days.other": "{n} days",
   "close": "Close", "cancel": "Cancel", "yes": "yes",
   "nav.label": "Views", "nav.live": "Live", "nav.exam": "Exam", "nav.captures": "Captures", "nav.engines": "Engines",
   "nav.health": "Health", "nav.audit": "Audit", "nav.settings": "Settings",
@@ -19,6 +22,7 @@ const frame = {
   "login.wait.one": "Too many attempts. Wait a second, then try again.",
   "login.wait.other": "Too many attempts. Wait {n} seconds, then try again.",
   "error.no-connection": "The appliance does not answer. Check the cable or the network; this page keeps trying.",
+  "error.no-answer": "The appliance has not answered. It is not known whether it was done: look before you press again.",
   "error.status": "The appliance refused it (status {status}).",
 };
 
@@ -26,18 +30,22 @@ const live = {
   "live.enhanced": "Enhanced", "live.original": "Original", "live.look": "What to look at",
   "live.split": "Split", "live.change": "Changes", "live.strength": "Strength", "live.less": "Less", "live.plus": "More strength",
   "live.freeze": "Freeze", "live.unfreeze": "Live", "live.more": "More…", "live.controls": "Controls",
-  "live.frozen": "FROZEN", "live.frozen-here": "FROZEN HERE", "live.recording": "REC", "live.age": "Age of the picture",
+  "live.freezing": "FREEZING", "live.frozen": "FROZEN", "live.frozen-here": "FROZEN HERE", "live.recording": "REC", "live.age": "Age of the picture",
   "live.picture": "The picture", "live.divider": "Divider: original on the left, enhanced on the right",
   "live.scroll": "Scroll back", "live.step-back": "One picture back", "live.step-on": "One picture on",
   "live.at-freeze": "at the freeze", "live.before-freeze": "{seconds} s before",
   "live.changes": "Changes: orange brighter, blue darker", "live.no-changes": "Changes: none, this is the original",
   "live.tone": "Brightness {brightness}\u00a0%, contrast {contrast}\u00a0%",
+  "live.frozen-alone": "Frozen on this page only: the appliance did not confirm it.",
+  "live.exam-unknown": "Patient not known now",
   "live.no-exam": "No exam is open", "live.emergency": "EMERGENCY", "live.emergency-hint": "Identity not known yet",
   "live.not-live": "NOT LIVE", "live.waiting": "Waiting for a picture",
   "stopped.stopped": "No frames come from the scanner. Check the scanner and its cable.",
   "stopped.daemon": "The imaging process does not answer. It starts again by itself; if it does not, call the technician.",
   "stopped.silent": "Nothing is heard from the appliance any more. Connecting again…",
   "stopped.socket": "No connection to the appliance. Connecting again…",
+  "stopped.crowded": "Too many pages look at this picture. Close one of them; this page keeps trying.",
+  "stopped.no-such": "No scanner can be called so. Choose one under More….",
   "stopped.connecting": "Connecting…",
   "stopped.no-stream": "No scanner has sent a frame yet.",
   "badge.none": "NO PICTURE", "badge.enhanced": "ENHANCED", "badge.original": "ORIGINAL", "badge.both": "ORIGINAL | ENHANCED",
@@ -65,6 +73,9 @@ const live = {
   "capture.opened-exam": "An emergency exam was opened: enter the patient before anything is sent.",
   "capture.held": "It is held until the patient's identity is entered.",
   "capture.refused": "Not captured: {reason}",
+  "capture.not-confirmed": "NOT CONFIRMED: check whether it was stored. {reason}",
+  "capture.slow": "Not answered yet: it is not known whether it is stored.",
+  "capture.not-alone": "A still would be another picture than this one: only this page is frozen",
   "capture.not-scrolled": "Scroll to the end first: a still is the picture at the freeze",
 };
 
@@ -100,6 +111,7 @@ const exam = {
   "way.worklist": "Worklist", "way.typed": "Type in", "way.emergency": "Emergency",
   "worklist.ask": "Search", "worklist.asking": "Asking the worklist…", "worklist.none": "No worklist is set up on this appliance. Type the patient in.",
   "worklist.found.one": "One order.", "worklist.found.other": "{n} orders.",
+  "worklist.stale": "NOT OF NOW: the worklist does not answer. This is what it said {age} ago ({asked}): {why}",
   "typed.barcode": "Barcode (scan it here)", "typed.family": "Family name", "typed.given": "Given name",
   "typed.nothing": "Enter a name or a patient ID, or scan the barcode.",
   "sex.F": "female", "sex.M": "male", "sex.O": "other", "laterality.L": "left", "laterality.R": "right", "laterality.B": "both",

@@ -4,7 +4,7 @@ import { answer } from "../../../../edge/console/page/js/live/answer.js";
 import { badge } from "../../../../edge/console/page/js/live/badge.js";
 import { Freezing } from "../../../../edge/console/page/js/live/freezing.js";
 import { History } from "../../../../edge/console/page/js/live/history.js";
-import { Liveness, mayStand, SILENT_AFTER_MS } from "../../../../edge/console/page/js/live/liveness.js";
+import { Liveness, mayStand, SILENT_AFTER_MS, stateOf } from "../../../../edge/console/page/js/live/liveness.js";
 import { tint } from "../../../../edge/console/page/js/live/tint.js";
 import { transfer } from "../../../../edge/console/page/js/live/tone.js";
 
@@ -47,25 +47,66 @@ test("scrolling goes back and on, and never beyond either end", () => {
   assert.equal(held.go(99).header.seq, 5);
 });
 
-test("pictures that arrive until the device is frozen belong to what is held", () => {
+test("what is held stands still; what comes until the device is frozen belongs to it once the device says so", () => {
   const freezing = new Freezing(new History());
   freezing.picture(picture(1));
-  freezing.press();
-  assert.equal(freezing.device(false), false);
-  assert.equal(freezing.picture(picture(2)), true);
-  freezing.device(true);
+  freezing.press(0);
+  assert.equal(freezing.device(false, 10), false);
+  assert.equal(freezing.picture(picture(2)), false);
+  assert.deepEqual(seqs(freezing.held), [1]);
+  assert.ok(freezing.isPending);
+  assert.ok(!freezing.isTheDevices, "a still would be another picture");
+  assert.equal(freezing.device(true, 30), true);
   assert.deepEqual(seqs(freezing.held), [1, 2]);
   assert.ok(freezing.held.isLast);
+  assert.ok(freezing.isTheDevices);
+});
+
+test("a device that does not say that it is frozen leaves the page standing alone, and nothing is kept of what moves on", () => {
+  const freezing = new Freezing(new History());
+  freezing.picture(picture(1));
+  freezing.press(0);
+  for (let seq = 2; seq < 30; seq += 1) assert.equal(freezing.picture(picture(seq)), false);
+  assert.equal(freezing.late(900), false);
+  assert.equal(freezing.late(1001), true);
+  assert.equal(freezing.late(1002), false, "told once");
+  assert.ok(freezing.localOnly);
+  assert.ok(!freezing.isTheDevices);
+  assert.equal(freezing.picture(picture(30)), false);
+  assert.equal(freezing.device(true, 2000), false, "its late word does not move what is looked at");
+  assert.deepEqual(seqs(freezing.held), [1]);
+  assert.equal(freezing.waiting.length, 0);
+});
+
+test("the last picture before the device froze may come after its word", () => {
+  const freezing = new Freezing(new History());
+  freezing.picture(picture(1));
+  freezing.device(true, 0);
+  const last = picture(2);
+  last.header.frozen = true;
+  assert.equal(freezing.picture(last), true);
+  assert.deepEqual(seqs(freezing.held), [1, 2]);
+});
+
+test("a refusal that comes late holds nothing that was let go meanwhile", () => {
+  const freezing = new Freezing(new History());
+  freezing.picture(picture(1));
+  freezing.press(0);
+  freezing.release(50, { asked: true });
+  assert.equal(freezing.notConfirmed(), false);
+  assert.ok(!freezing.isFrozen);
 });
 
 test("somebody who has scrolled back already stays there", () => {
   const freezing = new Freezing(new History());
   freezing.picture(picture(1));
   freezing.picture(picture(2));
-  freezing.press();
+  freezing.press(0);
   freezing.held.step(-1);
-  assert.equal(freezing.picture(picture(3)), false);
+  freezing.picture(picture(3));
+  freezing.device(true, 10);
   assert.equal(freezing.held.picture.header.seq, 1);
+  assert.deepEqual(seqs(freezing.held), [1, 2, 3]);
 });
 
 test("the frozen picture once more, with its change map, takes the place of itself", () => {
@@ -91,28 +132,45 @@ test("the device may be frozen and let go by others", () => {
 test("let go here, a late word that it is frozen does not freeze it again", () => {
   const freezing = new Freezing(new History());
   freezing.picture(picture(1));
-  freezing.press();
-  freezing.device(true);
-  freezing.release();
-  assert.equal(freezing.device(true), false);
+  freezing.press(0);
+  freezing.device(true, 10);
+  freezing.release(20, { asked: true });
+  assert.equal(freezing.device(true, 30), false);
   assert.ok(!freezing.isFrozen);
-  freezing.device(false);
-  assert.equal(freezing.device(true), true);
+  freezing.device(false, 40);
+  assert.equal(freezing.device(true, 50), true);
 });
 
-test("a device that would not be let go is shown as frozen again", () => {
+test("a device that would not be let go, or does not answer, is shown as frozen again with what was held", () => {
+  for (const tell of [(freezing) => freezing.notReleased(), () => {}]) {
+    const freezing = new Freezing(new History());
+    freezing.picture(picture(1));
+    freezing.picture(picture(2));
+    freezing.device(true, 0);
+    freezing.held.step(-1);
+    freezing.release(10, { asked: true });
+    tell(freezing);
+    assert.equal(freezing.device(true, 2000), true);
+    assert.equal(freezing.held.picture.header.seq, 1, "what stands on the screen is what is told");
+    assert.ok(!freezing.isTheDevices);
+  }
+});
+
+test("let go on this page alone, a device that is frozen is shown as frozen at once", () => {
   const freezing = new Freezing(new History());
   freezing.picture(picture(1));
-  freezing.device(true);
-  freezing.release();
-  freezing.notReleased();
-  assert.equal(freezing.device(true), true);
+  freezing.press(0, { localOnly: true });
+  freezing.device(true, 10);
+  freezing.release(20);
+  assert.equal(freezing.device(true, 30), true);
+  assert.ok(freezing.isFrozen);
+  assert.ok(!freezing.localOnly);
 });
 
 test("held on this page alone, the device's pictures change nothing", () => {
   const freezing = new Freezing(new History());
   freezing.picture(picture(1));
-  freezing.press({ localOnly: true });
+  freezing.press(0, { localOnly: true });
   assert.equal(freezing.picture(picture(2)), false);
   freezing.device(false);
   assert.deepEqual(seqs(freezing.held), [1]);
@@ -134,8 +192,30 @@ test("a picture is live only as long as something says so", () => {
   assert.equal(liveness.state(5002), "socket");
 });
 
+test("a frozen picture of a daemon that is gone, or of a scanner that fell silent, is told", () => {
+  assert.equal(stateOf({ live: true, frozen: true, treatment: "enhanced" }), "frozen");
+  assert.equal(stateOf({ live: false, frozen: true, treatment: "enhanced" }), "stopped");
+  assert.equal(stateOf({ live: false, frozen: false, treatment: "none" }), "connecting");
+  assert.equal(stateOf({ live: true, frozen: false, treatment: "original" }), "live");
+});
+
+test("a console that lets nobody in any more says so, until a picture comes", () => {
+  const liveness = new Liveness();
+  liveness.opened();
+  liveness.closed(1013);
+  assert.equal(liveness.state(0), "crowded");
+  liveness.opened();
+  assert.equal(liveness.state(10), "crowded");
+  liveness.heard(20, "live");
+  assert.equal(liveness.state(20), "live");
+  liveness.closed(1006);
+  assert.equal(liveness.state(30), "socket");
+  liveness.closed(4404);
+  assert.equal(liveness.state(40), "no-such");
+});
+
 test("only live and frozen pictures stand without a warning", () => {
-  const states = ["connecting", "live", "frozen", "stopped", "silent", "socket"];
+  const states = ["connecting", "live", "frozen", "stopped", "silent", "socket", "crowded", "no-such"];
   assert.deepEqual(states.filter(mayStand), ["live", "frozen"]);
 });
 

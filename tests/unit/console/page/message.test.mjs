@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BadMessage, ageMs, parse } from "../../../../edge/console/page/js/live/message.js";
+import { BadMessage, ageMs, isWhole, parse } from "../../../../edge/console/page/js/live/message.js";
 
 function message(header, ...images) {
   const head = new TextEncoder().encode(typeof header === "string" ? header : JSON.stringify(header));
@@ -42,6 +42,15 @@ for (const [what, buffer] of [
 ]) {
   test(`${what} is refused`, () => assert.throws(() => parse(buffer), BadMessage));
 }
+
+test("an enhanced picture is whole with its original alone", () => {
+  const told = (treatment, ...names) => parse(message({ treatment, images: names.map((name) => ({ name, bytes: 1 })) }, ...names.map(() => [1])));
+  assert.ok(!isWhole(told("enhanced", "picture")));
+  assert.ok(!isWhole(told("enhanced", "original")));
+  assert.ok(isWhole(told("enhanced", "picture", "original")));
+  assert.ok(isWhole(told("original", "picture")));
+  assert.ok(isWhole(told("enhanced")), "a notice");
+});
 
 test("the age of a picture counts its way and the time it has stood", () => {
   assert.equal(ageMs({ age_ms: 10, drain_ms: 20 }, 1000, 1030), 60);

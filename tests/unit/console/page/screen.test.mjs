@@ -49,6 +49,38 @@ test("until the other picture of the frame is decoded the first one stands, and 
   assert.deepEqual(glass.drawn, ["picture 1", "original 1"]);
 });
 
+test("looked at otherwise while it is decoded, it is told as what is drawn, and the other picture of the frame follows", async () => {
+  const decoded = decoder();
+  const [glass, told] = [canvas(), []];
+  const screen = new Screen(glass, () => told.push(screen.stands.looked));
+  screen.show(message(1));
+  screen.look({ looked: "original" });
+  await decoded();
+  await decoded();
+  assert.deepEqual(glass.drawn, ["picture 1", "original 1"]);
+  assert.deepEqual(told, ["picture", "original"]);
+});
+
+test("an enhanced picture without its original is neither the original nor half of a split", async () => {
+  const decoded = decoder();
+  const glass = canvas();
+  const screen = new Screen(glass);
+  const alone = message(2);
+  delete alone.images.original;
+  screen.show(alone);
+  await decoded();
+  assert.equal(screen.stands.looked, "picture");
+  for (const looked of ["original", "split"]) {
+    screen.look({ looked });
+    await decoded();
+    assert.equal(screen.stands.looked, "picture");
+    screen.show(alone);
+    await decoded();
+    assert.equal(screen.stands.looked, "picture");
+  }
+  assert.ok(glass.drawn.every((name) => name === "picture 2"));
+});
+
 test("a picture that cannot be decoded changes nothing of what is told", async () => {
   const decoded = decoder();
   const screen = new Screen(canvas());

@@ -1,7 +1,8 @@
 // One capture: its pictures, where each object stands and who must act, what can be done, its story.
-import { get, post } from "../api.js";
+import { get, poll, post } from "../api.js";
 import { button, el, facts, field, fill } from "../parts/dom.js";
 import { dayAndTime, dicomDate, megabytes, personName, sex } from "../parts/format.js";
+import { regularly } from "../parts/regular.js";
 import { say, sayCode } from "../parts/say.js";
 import { attempt, confirm, notice } from "../parts/tell.js";
 import { may } from "../session.js";
@@ -14,8 +15,8 @@ const EVERY_MS = 2000;
 export function openDetail(host, id) {
   const view = new Detail(host, id);
   void view.load();
-  const timer = setInterval(() => void view.load(), EVERY_MS);
-  return () => { clearInterval(timer); view.end(); };
+  const end = regularly(() => view.load(poll), EVERY_MS);
+  return () => { end(); view.end(); };
 }
 
 class Detail {
@@ -35,10 +36,10 @@ class Detail {
       el("div", { class: "detail" }, el("div", {}, this.place, this.about), el("div", {}, this.wayHome, this.story))));
   }
 
-  async load() {
+  async load(ask = get) {
     let capture;
     try {
-      capture = await get(`captures/${encodeURIComponent(this.id)}`);
+      capture = await ask(`captures/${encodeURIComponent(this.id)}`);
     } catch (error) {
       if (!this.ended && !this.player) fill(this.place, el("p", { class: "empty" }, error.message));
       return;

@@ -1,5 +1,5 @@
 // Exports captures to a stick or a folder of the appliance, and shows how far it is.
-import { get, post } from "../api.js";
+import { get, poll, post } from "../api.js";
 import { button, choice, el, field, fill } from "../parts/dom.js";
 import { megabytes } from "../parts/format.js";
 import { say } from "../parts/say.js";
@@ -30,7 +30,7 @@ async function run(body, wish) {
     told.textContent = say("export.running", { percent: Math.round(job.done * 100) });
     await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
     const { id } = job;
-    job = await attempt(() => get(`exports/${encodeURIComponent(id)}`));
+    job = await attempt(() => poll(`exports/${encodeURIComponent(id)}`));
   }
   if (!job) return;
   bar.value = job.state === "done" ? 1 : job.done;

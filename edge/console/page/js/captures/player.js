@@ -1,5 +1,5 @@
 // Shows a capture's frames: original or enhanced, played with the frame times it was taken with, or step by step.
-import { frameUrl } from "../api.js";
+import { getFrame } from "../api.js";
 import { button, el, fill, icon, put } from "../parts/dom.js";
 import { say } from "../parts/say.js";
 import { frameDurations } from "./timing.js";
@@ -84,6 +84,7 @@ export class Player {
     if (picture && this.image.src !== picture.src) this.image.src = picture.src;
     this.image.dataset.frame = frame;
     this.image.dataset.role = role;
+    this.image.dataset.object = this.byRole[role].name;
     this.label.className = `tag ${role === "enhanced" ? "good" : "warn"}`; // with the picture, not before it
     put(this.label, say(`badge.${role}`));
     this.slider.value = String(frame);
@@ -97,13 +98,16 @@ export class Player {
     return this.cache.get(key);
   }
 
+  /** The browser itself may keep nothing of it: after a log-out there would still be somebody's pictures. */
   async fetch(role, frame) {
     const picture = new Image();
-    picture.src = frameUrl(this.capture.id, this.byRole[role].name, frame, WIDTH, deep(this.capture.picture));
     try {
+      picture.src = URL.createObjectURL(await getFrame(this.capture.id, this.byRole[role].name, frame, WIDTH, deep(this.capture.picture)));
+      if (this.ended) throw new Error("nobody looks any more");
       await picture.decode();
       return picture;
     } catch {
+      URL.revokeObjectURL(picture.src);
       this.cache.delete(`${role} ${frame}`);
       return null;
     }
@@ -118,6 +122,7 @@ export class Player {
   end() {
     this.ended = true;
     clearTimeout(this.timer);
+    for (const one of this.cache.values()) void one.then((picture) => picture && URL.revokeObjectURL(picture.src));
     this.cache.clear();
   }
 }

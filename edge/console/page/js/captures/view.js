@@ -1,8 +1,9 @@
 // What was stored: thumbnails with where each stands, or one capture where the address names it.
-import { captureUrl, get, post } from "../api.js";
+import { captureUrl, get, poll, post } from "../api.js";
 import { onEvent } from "../feed.js";
 import { button, choice, el, field, fill } from "../parts/dom.js";
 import { dayAndTime } from "../parts/format.js";
+import { regularly } from "../parts/regular.js";
 import { say, sayCode } from "../parts/say.js";
 import { attempt, notice } from "../parts/tell.js";
 import { may } from "../session.js";
@@ -21,9 +22,8 @@ export function open(host, [id, exam]) {
 function openList(host, exam) {
   const view = new List(host, exam);
   void view.load();
-  const end = onEvent(({ event }) => event === "capture.stored" && void view.load());
-  const timer = setInterval(() => void view.load(), EVERY_MS);
-  return () => { end(); clearInterval(timer); view.ended = true; };
+  const ends = [onEvent(({ event }) => event === "capture.stored" && void view.load(poll)), regularly(() => view.load(poll), EVERY_MS)];
+  return () => { for (const end of ends) end(); view.ended = true; };
 }
 
 class List {
@@ -64,10 +64,10 @@ class List {
     void this.load();
   }
 
-  async load() {
+  async load(ask = get) {
     let told;
     try {
-      told = await get(this.query());
+      told = await ask(this.query());
     } catch (error) {
       if (!this.ended) this.counts.textContent = error.message;
       return;

@@ -1,5 +1,5 @@
 // Engines: what runs, what was found out about each, what else there is, and the way back.
-import { get, post } from "../api.js";
+import { get, poll, post } from "../api.js";
 import { onStatus } from "../feed.js";
 import { button, el, field, fill } from "../parts/dom.js";
 import { say, sayCode } from "../parts/say.js";
@@ -26,11 +26,11 @@ class EnginesView {
     const running = JSON.stringify(Object.values(streams ?? {}).map((stream) => stream.engine?.name ?? ""));
     const changed = this.running !== null && running !== this.running;
     this.running = running;
-    if (changed) void this.load();
+    if (changed) void this.load(poll);
   }
 
-  async load() {
-    const told = await attempt(() => get("engines"));
+  async load(ask = get) {
+    const told = await attempt(() => ask("engines"));
     if (!told || this.ended) return;
     const engines = [...told.engines].sort((one, other) => Number(other.running) - Number(one.running) || one.name.localeCompare(other.name));
     fill(this.body, [

@@ -1,5 +1,5 @@
 // The exam: whose pictures they are. Open one, close it, correct it, discard it.
-import { get, post } from "../api.js";
+import { get, poll, post } from "../api.js";
 import { onEvent } from "../feed.js";
 import { button, el, facts, fill } from "../parts/dom.js";
 import { dayAndTime, dicomDate, dicomDayTime, personName, sex } from "../parts/format.js";
@@ -10,7 +10,7 @@ import { Chooser } from "./chooser.js";
 
 export function open(host) {
   const view = new ExamView(host);
-  const end = onEvent(({ event }) => event.startsWith("exam.") && !view.choosing && void view.load());
+  const end = onEvent(({ event }) => event.startsWith("exam.") && !view.choosing && void view.load({ ask: poll }));
   void view.load();
   return () => { end(); view.ended = true; };
 }
@@ -25,8 +25,8 @@ class ExamView {
   }
 
   /** Draws anew only what has changed: an event and an answer may tell the same. */
-  async load({ anew = false } = {}) {
-    const told = await attempt(() => get("exam"));
+  async load({ anew = false, ask = get } = {}) {
+    const told = await attempt(() => ask("exam"));
     const text = JSON.stringify(told);
     if (!told || this.ended || (text === this.told && !anew)) return;
     this.told = text;

@@ -1,7 +1,8 @@
 // Health: how long pictures take, how they were treated, and how the machine, the disk and the line are.
-import { get } from "../api.js";
+import { poll } from "../api.js";
 import { el, fill } from "../parts/dom.js";
 import { megabytes, milliseconds, number } from "../parts/format.js";
+import { regularly } from "../parts/regular.js";
 import { say, sayCode } from "../parts/say.js";
 import { drawChart } from "./chart.js";
 import { device } from "./device.js";
@@ -23,14 +24,14 @@ export function open(host) {
 
   /** Days do not change by the second: asked for once a minute. */
   async function quality() {
-    if (performance.now() - daily.at > DAYS_EVERY_MS) daily = { at: performance.now(), days: (await get("quality")).days };
+    if (performance.now() - daily.at > DAYS_EVERY_MS) daily = { at: performance.now(), days: (await poll("quality")).days };
     return daily.days;
   }
 
   async function load() {
     try {
-      const [health, told] = await Promise.all([get("health"), quality()]);
-      health.days = told;
+      const [health, days] = await Promise.all([poll("health"), quality()]);
+      health.days = days;
       if (ended) return;
       told.textContent = "";
       show(body, cards, health);
@@ -39,8 +40,8 @@ export function open(host) {
     }
   }
   void load();
-  const timer = setInterval(load, EVERY_MS);
-  return () => { ended = true; clearInterval(timer); };
+  const end = regularly(load, EVERY_MS);
+  return () => { ended = true; end(); };
 }
 
 /** A card keeps its place: what is looked at does not jump when it is told anew. */

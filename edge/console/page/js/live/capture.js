@@ -7,6 +7,7 @@ import { may } from "../session.js";
 import { answer } from "./answer.js";
 
 const BACK_SECONDS = 10;
+const SLOW_MS = 5000;
 
 export class CaptureButtons {
   constructor(view) {
@@ -20,8 +21,9 @@ export class CaptureButtons {
     this.node = el("div", { class: "captures", role: "group", "aria-label": say("capture.label") }, this.still, this.clip, this.back, this.burst);
   }
 
+  /** What is not known now stays as it was told last. */
   status(stream) {
-    if (!this.waiting.has("clip/start") && !this.waiting.has("clip/stop")) this.setRecording(Boolean(stream?.recording));
+    if (stream && !this.waiting.has("clip/start") && !this.waiting.has("clip/stop")) this.setRecording(Boolean(stream.recording));
   }
 
   setRecording(recording) {
@@ -36,9 +38,10 @@ export class CaptureButtons {
     const can = may("operate") && Boolean(this.view.shown);
     for (const [what, node] of [["still", this.still], ["back", this.back], ["burst", this.burst]]) node.disabled = !can || this.waiting.has(what);
     this.clip.disabled = !can || this.waiting.has("clip/start") || this.waiting.has("clip/stop");
-    if (this.view.isScrolledBack) this.still.disabled = true; // it would store the frozen picture, not the one that is seen
-    this.burst.disabled ||= this.view.freezing.isFrozen;
-    this.still.title = this.view.isScrolledBack ? say("capture.not-scrolled") : say("key.still");
+    const { freezing, isScrolledBack } = this.view;
+    if (!freezing.isTheDevices) this.still.disabled = true; // it would store the device's picture, not the one that is seen
+    this.burst.disabled ||= freezing.isFrozen;
+    this.still.title = say(isScrolledBack ? "capture.not-scrolled" : freezing.isTheDevices ? "key.still" : "capture.not-alone");
   }
 
   async takeClip() {
@@ -49,17 +52,24 @@ export class CaptureButtons {
   async take(what, more = {}) {
     this.waiting.add(what);
     this.update();
+    const slow = setTimeout(() => notice(say("capture.slow"), "warn"), SLOW_MS);
     try {
       const told = await post(`capture/${what}`, { stream: this.view.stream, ...more });
       const { text, tone } = answer(told);
       notice(text, tone);
       return true;
     } catch (error) {
-      if (error.status !== 401) alarm(say("capture.refused", { reason: error.message }));
+      if (error.status !== 401) alarm(say(wasRefused(error) ? "capture.refused" : "capture.not-confirmed", { reason: error.message }));
       return false;
     } finally {
+      clearTimeout(slow);
       this.waiting.delete(what);
       this.update();
     }
   }
+}
+
+/** Whoever answered nothing, or broke down over it, may have stored it all the same. */
+function wasRefused({ status }) {
+  return status > 0 && status < 500;
 }

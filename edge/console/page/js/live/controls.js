@@ -1,5 +1,6 @@
 // The buttons beside the picture, and their keys. What they do to the device needs the role to operate it.
 import { post } from "../api.js";
+import { feed } from "../feed.js";
 import { button, el, fill, icon } from "../parts/dom.js";
 import { say } from "../parts/say.js";
 import { attempt } from "../parts/tell.js";
@@ -43,21 +44,22 @@ export class Controls {
 
   async toggleFreeze() {
     const { view } = this;
-    const frozen = !view.freezing.isFrozen;
-    const onlyHere = !this.operates || (!frozen && view.freezing.localOnly);
+    const { freezing, stream } = view;
+    const frozen = !freezing.isFrozen;
     if (frozen) view.freeze({ localOnly: !this.operates });
-    else view.unfreeze();
-    if (onlyHere) return;
-    const done = await attempt(() => post("picture", { stream: view.stream, frozen }));
-    if (done) return;
-    if (frozen) view.freeze({ localOnly: true });
-    else view.freezing.notReleased();
+    else view.unfreeze({ asked: this.operates });
+    if (!this.operates) return;
+    const done = await attempt(() => post("picture", { stream, frozen }));
+    if (done || view.freezing !== freezing) return; // another stream is looked at by now
+    if (frozen) view.notFrozen();
+    else freezing.notReleased();
   }
 
   status(status, streams) {
-    this.patient.status(status);
-    this.strength.status(status.streams?.[this.view.stream]);
-    this.capture.status(status.streams?.[this.view.stream]);
+    const stream = feed.connected ? status.streams?.[this.view.stream] : undefined;
+    void this.patient.status(status);
+    this.strength.status(stream);
+    this.capture.status(stream);
     this.more.status(status, streams);
   }
 
@@ -78,6 +80,10 @@ export class Controls {
     const hasPicture = Boolean(view.shown);
     for (const one of [this.freeze, this.split, this.map]) one.disabled = !hasPicture;
     this.capture.update();
+  }
+
+  end() {
+    this.patient.end();
   }
 
   key(event) {

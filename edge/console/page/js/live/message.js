@@ -19,6 +19,11 @@ export function parse(buffer) {
   return { header, images, bytes: buffer.byteLength };
 }
 
+/** An enhanced picture comes with its original: without it, there would be nothing true to show as the original. */
+export function isWhole({ header, images }) {
+  return !header.images.length || header.treatment !== "enhanced" || ("picture" in images && "original" in images);
+}
+
 function decoded(bytes) {
   let header;
   try {

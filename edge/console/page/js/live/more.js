@@ -27,8 +27,9 @@ export class More {
   }
 
   streamField() {
-    if (this.streams.length < 2) return null;
-    const select = choice(this.streams.map((name) => [name, name]), this.view.stream, { onchange: () => this.view.watch(select.value) });
+    const names = [...new Set([...this.streams, this.view.stream])].filter(Boolean);
+    if (names.length < 2) return null;
+    const select = choice(names.map((name) => [name, name]), this.view.stream, { onchange: () => this.view.choose(select.value) });
     return field(say("more.stream"), select);
   }
 

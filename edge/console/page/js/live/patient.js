@@ -1,5 +1,6 @@
 // Whose pictures these are: the chip above the buttons. It leads to the exam.
-import { get } from "../api.js";
+import { poll } from "../api.js";
+import { feed, onEvent } from "../feed.js";
 import { el, fill, icon } from "../parts/dom.js";
 import { patientLine, personName } from "../parts/format.js";
 import { say } from "../parts/say.js";
@@ -7,20 +8,34 @@ import { say } from "../parts/say.js";
 export class ExamChip {
   constructor() {
     this.key = null;
-    this.node = el("a", { class: "button patient", href: "#/exam" }, el("span", { class: "dim" }, say("live.no-exam")));
+    this.node = el("a", { class: "button patient", href: "#/exam" });
+    this.showUnknown();
+    // Corrected, it is the same exam with another patient.
+    this.end = onEvent(({ event }) => { if (event.startsWith("exam.")) this.key = null; });
   }
 
-  /** The status never names a patient: who it is is asked for when the exam changes. */
-  async status({ exam }) {
+  /** The status never names a patient: who it is is asked for when the exam changes. Until it is known, nobody is named. */
+  async status({ exam, daemon }) {
+    if (!feed.connected || daemon?.answers === false) {
+      this.key = null;
+      return this.showUnknown();
+    }
     const key = exam ? `${exam.uid} ${exam.provisional}` : "";
     if (key === this.key) return;
     this.key = key;
+    if (!exam) return this.show(null);
+    this.showUnknown();
     try {
-      const told = exam ? (await get("exam")).exam : null;
+      const told = (await poll("exam")).exam;
       if (key === this.key) this.show(told);
     } catch {
-      this.key = null; // asked again with the next status
+      if (key === this.key) this.key = null; // asked again with the next status
     }
+  }
+
+  showUnknown() {
+    fill(this.node, [icon("wait"), el("span", { class: "dim" }, say("live.exam-unknown"))]);
+    this.node.classList.remove("provisional");
   }
 
   show(exam) {

@@ -1,28 +1,29 @@
 // The WebSocket of one stream: acknowledges what comes, reconnects, and knows whether the picture is current.
 import { socketUrl } from "../api.js";
 import { Lasting } from "../parts/lasting.js";
-import { Liveness } from "./liveness.js";
-import { parse } from "./message.js";
+import { Liveness, stateOf } from "./liveness.js";
+import { isWhole, parse } from "./message.js";
 
-const GIVE_UP_AFTER_MS = 2500; // of silence on an open connection: it is made anew
+const SILENT_MS = 2500; // something comes four times a second
 
 export class Pictures {
-  constructor(stream, { picture, state }) {
+  /** `wishes`: what this page wants to see. They stand in the address: the very first picture is as it was wanted. */
+  constructor(stream, wishes, { picture, state }) {
     this.hear = { picture, state };
-    this.asks = {};
+    this.asks = { ...wishes };
     this.liveness = new Liveness();
     this.header = null; // the last one, of a picture or a notice
     this.arrivedMs = 0;
-    this.socket = new Lasting(() => socketUrl(`live/${encodeURIComponent(stream)}`), {
+    this.socket = new Lasting(() => socketUrl(`live/${encodeURIComponent(stream)}?wants=${encodeURIComponent(JSON.stringify(this.asks))}`), {
       binary: true,
+      silentMs: SILENT_MS,
       opened: () => this.opened(),
-      closed: () => this.liveness.closed(),
+      closed: (code) => this.liveness.closed(code),
       message: (data) => this.take(data),
     });
-    this.timer = setInterval(() => this.tick(), 100);
+    this.timer = setInterval(() => this.hear.state(this.state), 100);
   }
 
-  /** What this page wants to see; sent again whenever the connection comes back. */
   ask(wishes) {
     const fresh = Object.fromEntries(Object.entries(wishes).filter(([key, value]) => JSON.stringify(this.asks[key]) !== JSON.stringify(value)));
     if (!Object.keys(fresh).length) return;
@@ -32,8 +33,7 @@ export class Pictures {
 
   opened() {
     this.liveness.opened();
-    this.openedMs = performance.now();
-    this.socket.send(this.asks);
+    this.socket.send(this.asks); // they may have changed during the handshake
   }
 
   take(data) {
@@ -46,6 +46,7 @@ export class Pictures {
     }
     const { header } = message;
     if (header.n) this.socket.send({ got: header.n });
+    if (!isWhole(message)) return; // likewise
     this.header = header;
     this.arrivedMs = now;
     this.liveness.heard(now, stateOf(header));
@@ -59,20 +60,8 @@ export class Pictures {
     return this.liveness.state(performance.now());
   }
 
-  tick() {
-    this.hear.state(this.state);
-    const heard = this.liveness.heardMs ?? this.openedMs;
-    if (this.liveness.open && performance.now() - heard > GIVE_UP_AFTER_MS) this.socket.renew();
-  }
-
   end() {
     clearInterval(this.timer);
     this.socket.end();
   }
-}
-
-function stateOf(header) {
-  if (header.frozen) return "frozen";
-  if (header.live) return "live";
-  return header.treatment === "none" ? "connecting" : "stopped";
 }

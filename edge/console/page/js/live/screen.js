@@ -20,6 +20,7 @@ export class Screen {
 
   /** Shows a message as soon as its images are decoded; one that is superseded before that is never shown. */
   show(message) {
+    if (!this.canBeLookedAt(message)) return;
     this.waiting = message;
     if (!this.busy) void this.work();
   }
@@ -36,8 +37,13 @@ export class Screen {
     Object.assign(this, changes);
     const message = this.waiting ?? this.bitmaps?.message;
     if (!message) return;
-    if (this.bitmaps?.message === message && this.needed(message).every((name) => this.bitmaps[name])) this.draw();
+    if (this.hasAll(message)) this.draw();
     else this.show(message);
+  }
+
+  /** An enhanced picture alone is neither the original nor half of a split: what stands grows old, and says so. */
+  canBeLookedAt({ header, images }) {
+    return this.looked === "picture" || header.treatment !== "enhanced" || "original" in images;
   }
 
   /** The names of the images of a message that the way of looking needs; a picture that is the original stands for both. */
@@ -56,9 +62,14 @@ export class Screen {
       const fresh = await decode(message, this.needed(message), this.bitmaps).catch(() => null);
       if (fresh && forgotten === this.forgotten) this.take(fresh);
       else if (fresh) release(fresh);
-      if (this.waiting === message) this.waiting = null;
+      if (this.waiting === message && (!fresh || this.hasAll(message))) this.waiting = null;
     }
     this.busy = false;
+  }
+
+  /** It may be looked at otherwise by now than when its images were decoded: then those that are missing come next. */
+  hasAll(message) {
+    return this.bitmaps?.message === message && this.needed(message).every((name) => this.bitmaps[name]);
   }
 
   take(fresh) {
@@ -69,14 +80,22 @@ export class Screen {
 
   draw() {
     const { message, picture, original, change } = this.bitmaps;
-    const base = this.looked === "original" ? original ?? picture : picture ?? original;
-    if (!base) return;
+    if (!picture && !original) return;
+    const looked = this.lookedAs(this.bitmaps);
     this.fit(message);
     const { context, canvas } = this;
-    context.drawImage(base, 0, 0, canvas.width, canvas.height);
-    if (this.looked === "split" && original) this.drawLeft(original);
+    context.drawImage(looked === "original" ? original ?? picture : picture, 0, 0, canvas.width, canvas.height);
+    if (looked === "split" && original) this.drawLeft(original);
     if (this.withChange && change) this.drawChange(change);
-    this.note(message);
+    this.note(message, looked);
+  }
+
+  /** As what the images that are decoded can be shown: never as another than they are, whatever is wished for. */
+  lookedAs({ message, picture, original }) {
+    const hasOriginal = original || message.header.treatment !== "enhanced";
+    if (this.looked === "split" && picture && hasOriginal) return "split";
+    if (this.looked === "original" && hasOriginal) return "original";
+    return picture ? "picture" : "original";
   }
 
   fit({ header }) {
@@ -104,16 +123,16 @@ export class Screen {
   }
 
   /** For whoever looks from outside: which frame stands here, and how it is looked at. */
-  note(message) {
+  note(message, looked) {
     const { header } = message;
     this.drawn += 1;
     const facts = this.canvas.dataset;
     facts.seq = header.seq;
     facts.treatment = header.treatment;
-    facts.looked = this.looked;
+    facts.looked = looked;
     facts.change = String(this.withChange && Boolean(this.bitmaps.change));
     facts.drawn = this.drawn;
-    this.stands = { message, looked: this.looked };
+    this.stands = { message, looked };
     this.whenDrawn();
   }
 }

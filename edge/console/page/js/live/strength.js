@@ -29,7 +29,15 @@ export class Strength {
 
   status(stream) {
     this.enable(Boolean(stream) && may("operate"));
-    if (stream && performance.now() - this.changedMs > SETTLES_MS) this.show(stream.strength_percent);
+    if (!stream) this.forget();
+    else if (performance.now() - this.changedMs > SETTLES_MS) this.show(stream.strength_percent);
+  }
+
+  /** What was told once is not told as what is. */
+  forget() {
+    this.value = null;
+    this.slider.setAttribute("aria-valuetext", "–");
+    put(this.told, "–");
   }
 
   show(percent) {
@@ -51,6 +59,7 @@ export class Strength {
 
   async send() {
     this.timer = 0;
+    if (this.value === null) return;
     const done = await attempt(() => post("picture", { stream: this.view.stream, strength_percent: this.value }));
     if (!done) this.changedMs = -Infinity; // the status puts back what is so
   }

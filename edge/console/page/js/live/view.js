@@ -3,6 +3,7 @@ import { feed, onStatus } from "../feed.js";
 import { el, fill, put } from "../parts/dom.js";
 import { milliseconds } from "../parts/format.js";
 import { say } from "../parts/say.js";
+import { alarm } from "../parts/tell.js";
 import { badge } from "./badge.js";
 import { Cine } from "./cine.js";
 import { Controls } from "./controls.js";
@@ -15,15 +16,18 @@ import { Pictures } from "./pictures.js";
 import { Screen } from "./screen.js";
 import { Tone } from "./tone.js";
 
+let chosen = ""; // the stream that a person asked for, as long as the page is open: no other takes its place
+
 export function open(host, [asked]) {
-  const view = new LiveView(host, asked ?? "");
+  chosen = asked || chosen;
+  const view = new LiveView(host);
   return () => view.end();
 }
 
 class LiveView {
-  constructor(host, stream) {
-    this.wanted = stream;
+  constructor(host) {
     this.stream = "";
+    this.heard = new Set(); // the streams that were ever told of
     this.pictures = null;
     this.freezing = new Freezing(new History());
     this.looked = "picture";
@@ -45,11 +49,12 @@ class LiveView {
   build() {
     this.title = el("strong", { class: "title" });
     this.detail = el("span", { class: "detail" });
+    this.name = el("span", { class: "tag stream", hidden: true });
     this.frozen = el("span", { class: "tag frozen", hidden: true });
     this.recording = el("span", { class: "tag recording", hidden: true }, say("live.recording"));
     this.age = el("span", { class: "age figure", "aria-label": say("live.age") });
     this.strip = el("div", { class: "strip", "data-kind": "none" },
-      el("div", { class: "badge", role: "status" }, this.title, this.detail), this.recording, this.frozen, this.age);
+      el("div", { class: "badge", role: "status" }, this.title, this.detail), this.name, this.recording, this.frozen, this.age);
     this.canvas = el("canvas", { width: 640, height: 480, role: "img", "aria-label": say("live.picture") });
     this.stopped = el("div", { class: "not-live", role: "alert", hidden: true });
     this.legend = el("p", { hidden: true });
@@ -63,26 +68,43 @@ class LiveView {
 
   status(status) {
     const names = Object.keys(status.streams ?? {});
+    for (const name of names) this.heard.add(name);
     this.controls.status(status, names);
-    const stream = names.includes(this.wanted) ? this.wanted : names.includes(this.stream) ? this.stream : names[0] ?? this.stream;
+    const stream = chosen || (names.includes(this.stream) ? this.stream : names[0] ?? this.stream);
     if (stream !== this.stream) this.watch(stream);
+    this.showName();
+  }
+
+  choose(stream) {
+    chosen = stream;
+    this.watch(stream);
+    this.showName();
+  }
+
+  /** Whose picture this is, where it could be another's. */
+  showName() {
+    this.name.hidden = new Set([...this.heard, this.stream]).size < 2;
+    put(this.name, this.stream);
   }
 
   watch(stream) {
     this.pictures?.end();
-    this.stream = this.wanted = stream;
+    this.stream = stream;
     this.freezing = new Freezing(new History());
     this.header = this.shown = null;
     this.screen.forget();
     this.tone.reset();
     this.cine.hold(null);
-    this.pictures = new Pictures(stream, { picture: (message) => this.picture(message), state: () => this.showState() });
-    this.ask();
+    this.pictures = new Pictures(stream, this.wishes(), { picture: (message) => this.picture(message), state: () => this.showState() });
+  }
+
+  wishes() {
+    const width = Math.round(this.glass.clientWidth * Math.min(2, devicePixelRatio || 1));
+    return { view: "pair", change: this.screen.withChange, width, window: this.controls.more.window };
   }
 
   ask() {
-    const width = Math.round(this.glass.clientWidth * Math.min(2, devicePixelRatio || 1));
-    this.pictures?.ask({ view: "pair", change: this.screen.withChange, width, window: this.controls.more.window });
+    this.pictures?.ask(this.wishes());
   }
 
   // ------------------------------------------------ what comes
@@ -124,14 +146,20 @@ class LiveView {
   }
 
   freeze(options) {
-    this.freezing.press(options);
+    this.freezing.press(performance.now(), options);
     this.cine.hold(this.freezing.held);
     this.showState();
   }
 
-  unfreeze() {
-    this.freezing.release();
+  unfreeze(options) {
+    this.freezing.release(performance.now(), options);
     this.cine.hold(null);
+    this.showState();
+  }
+
+  /** The device answered that it does not freeze, or answered nothing. */
+  notFrozen() {
+    if (this.freezing.notConfirmed()) alarm(say("live.frozen-alone"));
     this.showState();
   }
 
@@ -154,13 +182,25 @@ class LiveView {
 
   showState() {
     const state = this.pictures ? this.pictures.state : feed.connected || !feed.status ? "connecting" : "socket";
-    if (this.pictures?.header && this.pictures.liveness.open && this.freezing.device(this.pictures.header.frozen)) {
-      this.cine.hold(this.freezing.held);
-    }
+    this.hearFreezing(state);
     this.showBadge();
     this.showStopped(state);
     this.recording.hidden = !this.pictures?.header?.recording;
     this.controls.update();
+  }
+
+  hearFreezing(state) {
+    const { freezing } = this;
+    const now = performance.now();
+    const liveness = this.pictures?.liveness;
+    const heard = liveness?.open && liveness.heardMs !== null;
+    if (heard && freezing.device(this.pictures.header.frozen, now)) {
+      this.cine.hold(freezing.held);
+      if (freezing.held?.picture) this.display(freezing.held.picture);
+    }
+    if (freezing.late(now)) alarm(say("live.frozen-alone"));
+    this.frozen.hidden = !freezing.isFrozen && state !== "frozen";
+    put(this.frozen, say(freezing.localOnly ? "live.frozen-here" : freezing.isPending ? "live.freezing" : "live.frozen"));
   }
 
   showBadge() {
@@ -169,8 +209,6 @@ class LiveView {
     this.strip.classList.toggle("caution", told.caution === true);
     put(this.title, told.title);
     put(this.detail, told.detail);
-    this.frozen.hidden = !this.freezing.isFrozen;
-    put(this.frozen, say(this.freezing.localOnly ? "live.frozen-here" : "live.frozen"));
     const { tone } = this;
     this.toned.hidden = tone.isPlain;
     put(this.toned, say("live.tone", { brightness: signed(tone.brightness), contrast: tone.contrast }));
@@ -186,7 +224,7 @@ class LiveView {
     if (stands) return;
     const nothing = state === "connecting" && !this.header;
     const title = nothing ? say("live.waiting") : say("live.not-live");
-    const reason = say(nothing && !this.stream ? "stopped.no-stream" : `stopped.${this.daemonGone(state) ? "daemon" : state}`);
+    const reason = say(nothing && (!this.stream || this.pictures?.header) ? "stopped.no-stream" : `stopped.${this.daemonGone(state) ? "daemon" : state}`);
     if (this.stopped.dataset.text === title + reason) return;
     this.stopped.dataset.text = title + reason;
     this.stopped.classList.toggle("nothing", nothing);
@@ -201,6 +239,7 @@ class LiveView {
     clearInterval(this.timer);
     removeEventListener("keydown", this.keys);
     this.endStatus();
+    this.controls.end();
     this.sizes.disconnect();
     this.divider.end();
     this.pictures?.end();

@@ -8,6 +8,12 @@ export function milliseconds(value) {
   return value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`;
 }
 
+/** How long ago, as coarse as it is long. */
+export function span(minutes) {
+  if (minutes < 90) return say("span.minutes", { n: Math.round(minutes) });
+  return minutes < 48 * 60 ? say("span.hours", { n: Math.round(minutes / 60) }) : say("span.days", { n: Math.round(minutes / 1440) });
+}
+
 export function megabytes(bytes) {
   if (!Number.isFinite(bytes)) return "–";
   if (bytes < 1e6) return `${Math.max(1, Math.round(bytes / 1e3))} kB`;

@@ -1,18 +1,23 @@
-// A WebSocket that comes back: after 0.3 s at first, then after ever longer pauses, 3 s at most.
-import { get } from "../api.js";
+// A WebSocket that comes back: after 0.3 s at first, then after ever longer pauses, 3 s at most. One that is open and says
+// nothing for too long is given up: a line can be dead without either end being told.
+import { poll } from "../api.js";
 
 const FIRST_MS = 300;
 const LONGEST_MS = 3000;
+const HANDSHAKE_MS = 10000;
 const LOGGED_OUT = 4401;
 
 export class Lasting {
-  constructor(url, { opened = () => {}, closed = () => {}, message = () => {}, binary = false } = {}) {
+  /** `silentMs`: on an open connection something is heard at least so often. */
+  constructor(url, { silentMs, opened = () => {}, closed = () => {}, message = () => {}, binary = false }) {
     this.url = url;
     this.hear = { opened, closed, message };
+    this.silentMs = silentMs;
     this.binary = binary;
     this.pause = FIRST_MS;
     this.ended = false;
     this.timer = 0;
+    this.watch = 0;
     this.connect();
   }
 
@@ -20,10 +25,17 @@ export class Lasting {
     const socket = new WebSocket(this.url());
     if (this.binary) socket.binaryType = "arraybuffer";
     this.socket = socket;
-    socket.onopen = () => this.current(socket) && this.hear.opened();
+    this.expect(HANDSHAKE_MS);
+    socket.onopen = () => {
+      if (!this.current(socket)) return;
+      this.expect(this.silentMs);
+      this.hear.opened();
+    };
     socket.onmessage = ({ data }) => {
+      if (!this.current(socket)) return;
       this.pause = FIRST_MS;
-      if (this.current(socket)) this.hear.message(data);
+      this.expect(this.silentMs);
+      this.hear.message(data);
     };
     socket.onclose = ({ code }) => this.current(socket) && this.lost(code);
   }
@@ -32,21 +44,28 @@ export class Lasting {
     return this.socket === socket && !this.ended;
   }
 
-  lost(code) {
-    this.hear.closed(code);
-    if (code === LOGGED_OUT) void get("status").catch(() => {}); // which leads to the log-in
-    this.timer = setTimeout(() => this.connect(), this.pause);
-    this.pause = Math.min(LONGEST_MS, this.pause * 2);
+  /** From now on: something within this time, or the connection is given up. */
+  expect(withinMs) {
+    clearTimeout(this.watch);
+    this.watch = setTimeout(() => this.renew(), withinMs);
   }
 
-  /** Gives up a connection that says nothing, and tries anew. */
+  lost(code) {
+    clearTimeout(this.watch);
+    this.hear.closed(code);
+    if (code === LOGGED_OUT) void poll("status").catch(() => {}); // which leads to the log-in
+    this.again();
+  }
+
   renew() {
-    if (this.ended) return;
     const old = this.socket;
     this.socket = null;
     old.close();
-    clearTimeout(this.timer);
     this.hear.closed(0);
+    this.again();
+  }
+
+  again() {
     this.timer = setTimeout(() => this.connect(), this.pause);
     this.pause = Math.min(LONGEST_MS, this.pause * 2);
   }
@@ -58,6 +77,7 @@ export class Lasting {
   end() {
     this.ended = true;
     clearTimeout(this.timer);
+    clearTimeout(this.watch);
     this.socket?.close();
   }
 }
