@@ -6,7 +6,7 @@ import contextlib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,16 +98,16 @@ class Stage:
         self.page.open("live")
         self.until_enhanced()
 
-    def freeze(self) -> Glass:
-        """On an enhanced picture: one that was late on a busy machine is let go again."""
+    def freeze(self, press: Callable[[], None] | None = None) -> Glass:
+        """On an enhanced picture, and confirmed in time: what was late on a busy machine is let go again."""
         frozen: list[Glass] = []
 
         def held() -> bool:
-            self.page.press("Freeze")
+            (press or (lambda: self.page.press("Freeze")))()
             self.page.until(lambda: self.status()["frozen"], "the device is frozen")
-            self.page.find(".tag.frozen")
+            self.page.find(".tag.frozen", "FROZEN")
             frozen[:] = [self.settled()]
-            if frozen[0].treatment == "enhanced":
+            if frozen[0].treatment == "enhanced" and self.page.text(".tag.frozen") == "FROZEN":
                 return True
             self.page.press("Live")
             self.page.until(lambda: not self.status()["frozen"], "the device runs on")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -175,10 +176,8 @@ def test_frozen_it_scrolls_back_over_the_last_seconds_and_on_again(stage: Stage)
     stage.live()
     start = stage.seen()
     stage.page.until(lambda: (now := stage.glass()) and now.seq > start.seq + 15, "something to scroll through")
-    stage.page.key(" ")
-    stage.page.until(lambda: stage.status()["frozen"], "the device is frozen")
+    frozen = stage.freeze(lambda: stage.page.key(" "))
     stage.page.find(".cine")
-    frozen = stage.settled()
     for _ in range(4):
         stage.page.key(Keys.ARROW_LEFT)
     stage.page.until(lambda: (now := stage.glass()) and now.seq < frozen.seq, "an earlier picture")
@@ -219,6 +218,194 @@ def test_a_client_that_stalls_takes_nothing_from_another(stage: Stage) -> None:
         stalled.close()
 
 
+# ------------------------------------------------ when the line fails
+
+HANGS = """
+const real = window.fetch;
+window.fetch = (path, how) => (String(path).endsWith(arguments[0])
+  ? new Promise((_, no) => how.signal?.addEventListener("abort", () => no(how.signal.reason))) : real(path, how));
+"""
+IMPATIENT = """
+AbortSignal.timeout = () => {
+  const end = new AbortController();
+  setTimeout(() => end.abort(), 300);
+  return end.signal;
+};
+"""
+# Lines that the test can cut, and pictures that it can look into.
+OVERHEARD = """
+const W = window.WebSocket;
+window.lines = [];
+window.heads = [];
+window.WebSocket = class extends W {
+  constructor(...a) { super(...a); window.lines.push(this); }
+  get isDeaf() { return window.deaf && this.url.endsWith("/events"); }
+  set onmessage(hear) {
+    super.onmessage = (event) => {
+      if (this.isDeaf) return;
+      if (event.data instanceof ArrayBuffer) {
+        const length = new DataView(event.data).getUint32(0, true);
+        window.heads.push(JSON.parse(new TextDecoder().decode(new Uint8Array(event.data, 4, length))));
+      }
+      hear(event);
+    };
+  }
+};
+"""
+
+
+@contextlib.contextmanager
+def overheard(stage: Stage) -> Iterator[None]:
+    """For the pages that are loaded from now on."""
+    driver = stage.page.driver
+    added = driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": OVERHEARD})
+    try:
+        yield
+    finally:
+        driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
+def test_a_capture_that_nobody_answers_is_not_confirmed_and_can_be_pressed_again(stage: Stage) -> None:
+    stage.live()
+    stage.page.run(HANGS, "/capture/still")
+    stage.page.run(IMPATIENT)
+    stage.page.press("Still")
+    stage.page.find(".notice.bad", "NOT CONFIRMED: check whether it was stored")
+    stage.page.until(lambda: stage.page.find(".captures button").is_enabled(), "a still again")
+
+
+def test_without_the_devices_word_only_this_page_stands_still_and_says_so(stage: Stage) -> None:
+    stage.live()
+    stage.page.run(HANGS, "/picture")
+    stage.page.press("Freeze")
+    stage.page.find(".tag.frozen", "FROZEN HERE")
+    stage.page.find(".notice.bad", "Frozen on this page only")
+    frozen, kept = stage.settled(), stage.page.find(".cine input").get_attribute("max")
+    sent = stage.scanner.number
+    stage.page.until(lambda: stage.scanner.number > sent + 15, "frames that are not shown")
+    assert stage.glass() == frozen
+    assert stage.page.find(".cine input").get_attribute("max") == kept, "nor kept"
+    assert not stage.page.find(".captures button").is_enabled(), "a still would be another picture"
+    assert not stage.status()["frozen"]
+    stage.page.press("Live")
+    stage.page.until(lambda: (now := stage.glass()) and now.seq > frozen.seq, "the picture moves")
+
+
+def test_frozen_it_is_told_that_nothing_would_come(stage: Stage) -> None:
+    stage.live()
+    frozen = stage.freeze()
+    assert not stage.page.is_there(".not-live")
+    stage.scanner.pause.set()
+    stage.page.find(".not-live", "No frames come from the scanner")
+    assert stage.glass() == frozen
+    stage.scanner.pause.clear()
+    stage.page.until(lambda: not stage.page.is_there(".not-live"), "frames come")
+    stage.page.press("Live")
+
+
+def test_the_patient_is_not_known_while_nothing_is_heard_and_right_again_afterwards(stage: Stage) -> None:
+    """A line that is open and says nothing: an exam is opened elsewhere meanwhile."""
+    if stage.console.get("exam")["exam"]:
+        stage.console.post("exam/close", {})
+    stage.console.post("exam", {"patient": {"name": "PHANTOM^ONE", "id": "PH-0001"}})
+    with overheard(stage):
+        stage.live()
+    stage.page.find(".patient", "PHANTOM, ONE")
+    stage.page.run("window.deaf = true")
+    stage.page.find(".patient", "Patient not known now")
+    assert not stage.page.find(".strength input").is_enabled()
+    stage.console.post("exam/close", {})
+    stage.console.post("exam", {"patient": {"name": "PHANTOM^TWO", "id": "PH-2"}})
+    stage.page.run("window.deaf = false")
+    stage.page.find(".patient", "PHANTOM, TWO")
+    stage.console.post("exam/correct", {"exam": "", "patient": {"name": "PHANTOM^THREE", "id": "PH-3"}})
+    stage.page.find(".patient", "PHANTOM, THREE")
+    stage.console.post("exam/discard", {"captures_too": True})
+
+
+def test_after_a_line_came_back_the_first_picture_has_its_original(stage: Stage) -> None:
+    address = f"ws://127.0.0.1:{stage.console.port}/api/v1/live/probe-1"
+    other = websocket.create_connection(address, timeout=20, origin=stage.console.url)
+    try:  # somebody else looks: the console has a picture at hand, and sends it at once
+        with overheard(stage):
+            stage.live()
+        stage.page.press("Original")
+        stage.page.find(".badge .title", "ORIGINAL")
+        for _ in range(3):
+            stage.page.run("heads.length = 0; for (const line of lines) if (line.url.includes('/live/')) line.close()")
+            stage.page.until(lambda: stage.page.run("return heads.some(({images}) => images.length)"), "a picture")
+    finally:
+        other.close()
+    told = stage.page.run("return heads.filter(({images}) => images.length).map(({images}) => images.length)")
+    assert set(told) == {2}
+
+
+def test_a_scanner_that_somebody_chose_stays_chosen(stage: Stage) -> None:
+    stage.page.open("live/probe-9")
+    stage.page.find(".tag.stream", "probe-9")
+    stage.page.find(".not-live", "No scanner has sent a frame yet")
+    sent = stage.scanner.number
+    stage.page.until(lambda: stage.scanner.number > sent + 20, "the other scanner sends")
+    assert stage.page.text(".tag.stream") == "probe-9"
+    stage.page.press("More…")
+    stage.page.find("dialog select").send_keys("probe-1")
+    stage.page.press("Close", "dialog")
+    stage.until_enhanced()
+    assert not stage.page.is_there(".tag.stream"), "where there is only one it needs no name"
+    stage.page.go("captures")
+    stage.page.go("live")
+    stage.until_enhanced()
+
+
+def test_no_picture_stands_while_another_view_comes_and_one_that_does_not_come_is_told(stage: Stage) -> None:
+    driver = stage.page.driver
+    stage.live()
+    driver.execute_cdp_cmd("Fetch.enable", {"patterns": [{"urlPattern": "*/js/health/*"}]})
+    stage.page.go("health")
+    assert not stage.page.all("canvas"), "nobody keeps it current"
+    driver.execute_cdp_cmd("Network.enable", {})
+    driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/js/engines/*"]})
+    driver.execute_cdp_cmd("Fetch.disable", {})
+    stage.page.find('[data-card="machine"]')
+    stage.page.go("engines")
+    stage.page.find(".wrong", "This view did not come")
+    driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    driver.execute_cdp_cmd("Network.disable", {})
+    stage.page.press("Load the page anew")
+    stage.page.find("article")
+    stage.page.complaints()  # of what was blocked here
+
+
+def test_health_says_that_nothing_is_heard_only_as_long_as_it_is_so_and_asks_by_itself(stage: Stage) -> None:
+    stage.page.open("health")
+    stage.page.find('[data-card="machine"]')
+    stage.page.run(
+        "const real = fetch; window.asked = []; window.fetch = (path, how) => { window.asked.push([path, how.headers]);"
+        " return window.dead ? Promise.reject(new TypeError()) : real(path, how); }; window.dead = true;"
+    )
+    stage.page.find(".page > .wrong", "The appliance does not answer")
+    stage.page.run("window.dead = false")
+    stage.page.until(lambda: not stage.page.is_there(".page > .wrong", "The appliance"), "it answers")
+    asked = stage.page.run("return asked")
+    assert asked
+    assert all(headers.get("X-By-Itself") for _, headers in asked), "it keeps nobody logged in"
+
+
+def test_who_finds_too_many_looking_is_told_so(stage: Stage) -> None:
+    stage.page.open("captures")
+    stage.page.find("#view .page")
+    address = f"ws://127.0.0.1:{stage.console.port}/api/v1/live/probe-1"
+    others = [websocket.create_connection(address, timeout=20, origin=stage.console.url) for _ in range(16)]
+    try:
+        stage.page.until(lambda: stage.console.get("status")["console"]["watching"] >= 16, "as many as may look")
+        stage.page.go("live")
+        stage.page.find(".not-live", "Too many pages look at this picture")
+    finally:
+        for other in others:
+            other.close()
+    stage.until_enhanced()
+
+
 # ------------------------------------------------ the exam and captures
 
 
@@ -237,6 +424,27 @@ def test_a_patient_is_picked_from_the_worklist_and_names_are_only_text(stage: St
     stage.page.find(".exam-open .name", "PHANTOM, ONE")
     stage.page.go("live")
     stage.page.find(".patient", "PHANTOM, ONE")
+
+
+def test_a_worklist_that_is_not_of_now_says_so_also_where_it_is_confirmed(stage: Stage) -> None:
+    if stage.console.get("exam")["exam"]:
+        stage.console.post("exam/close", {})
+    stage.page.open("exam")
+    stage.page.find(".name", "PHANTOM, ONE")
+    assert not stage.page.is_there(".notice", "NOT OF NOW")
+    stage.page.run(
+        """const real = fetch; window.fetch = async (path, how) => {
+          const answer = await real(path, how);
+          if (!String(path).endsWith("/worklist")) return answer;
+          const stale = { asked: "2026-11-28T02:00:00+00:00", age_minutes: 1120, why: "ris: connection refused" };
+          return new Response(JSON.stringify({ ...await answer.json(), stale }), { headers: answer.headers });
+        };"""
+    )
+    stage.page.press("Search")
+    stage.page.find(".notice.bad", "NOT OF NOW")
+    stage.page.find(".notice.bad", "19 hours ago")
+    stage.page.find("li button", "PHANTOM, ONE").click()
+    stage.page.find(".warn-text", "NOT OF NOW")
 
 
 def test_a_still_is_stored_and_arrives_in_the_archive(stage: Stage, archive: tuple[Orthanc, int]) -> None:
@@ -277,12 +485,13 @@ def test_the_last_seconds_are_played_as_original_and_as_enhanced(stage: Stage) -
     stage.page.press("Play")
     stage.page.until(lambda: int(stage.page.find(".player img").get_attribute("data-frame") or 0) > 3, "it plays")
     stage.page.press("Pause")
+    stage.page.run("document.getElementById('notices').replaceChildren()")  # which may still lie over the buttons
     shown = stage.page.find(".player img")
     frame = shown.get_attribute("data-frame")
     stage.page.press("Original", ".player")
     stage.page.until(lambda: shown.get_attribute("data-role") == "original", "the original of it")
     assert shown.get_attribute("data-frame") == frame
-    assert "original" in (shown.get_attribute("src") or "")
+    assert "original" in (shown.get_attribute("data-object") or "")
     assert stage.page.run("return arguments[0].naturalWidth", shown) == 640
 
 
