@@ -4,7 +4,7 @@ Measure: PSNR against the phantom's truth, of the pixels inside the mask of each
 the mean over scored pictures is what a setting is worth. Scenes come from the validation seeds, which neither training
 nor the judge uses:
 
-    ultrasound   6 scenes of 480x360, seeds 1,000,000 to 1,000,005: linear, curved and phased probes; pictures 5 and 11
+    ultrasound   6 scenes of 640x480, seeds 1,000,000 to 1,000,005: linear, curved and phased probes; pictures 5 and 11
     fluoroscopy  4 scenes of 384x384 at a quarter of full dose, seeds 1,000,000, ..1, ..2 and ..5, which between them
                  show every view; pictures 9 and 15, so that what looks back has settled
 
@@ -31,6 +31,7 @@ from edge.frame import Pixels
 from edge.phantom import Exposure, FluoroscopyPhantom, FluoroscopyScene, Phantom, UltrasoundPhantom, UltrasoundScene
 
 ULTRASOUND_SEEDS = tuple(range(1_000_000, 1_000_006))
+ULTRASOUND_SIZE = (640, 480)  # as the judge shows it: what suits a filter depends on how many pixels a speckle has
 FLUOROSCOPY_SEEDS = (1_000_000, 1_000_002, 1_000_001, 1_000_005)
 DOSE = 0.25
 SCORED = {"ultrasound": (5, 11), "fluoroscopy": (9, 15)}
@@ -114,7 +115,7 @@ def clips(modality: str) -> list[Clip]:
     """The validation scenes of a modality."""
     if modality == "ultrasound":
         return [
-            _clip(UltrasoundPhantom(UltrasoundScene.random(seed, 480, 360)), SCORED[modality])
+            _clip(UltrasoundPhantom(UltrasoundScene.random(seed, *ULTRASOUND_SIZE)), SCORED[modality])
             for seed in ULTRASOUND_SEEDS
         ]
     scenes = (FluoroscopyScene.random(seed, 384, 384) for seed in FLUOROSCOPY_SEEDS)
@@ -189,7 +190,7 @@ def _shortened(clip: Clip) -> Clip:
 
 def scenes_told() -> dict[str, object]:
     return {
-        "ultrasound": {"seeds": ULTRASOUND_SEEDS, "size": [480, 360], "scored": SCORED["ultrasound"]},
+        "ultrasound": {"seeds": ULTRASOUND_SEEDS, "size": ULTRASOUND_SIZE, "scored": SCORED["ultrasound"]},
         "fluoroscopy": {
             "seeds": FLUOROSCOPY_SEEDS,
             "size": [384, 384],

@@ -279,3 +279,11 @@ def test_every_peer_with_settings_is_tuned_and_better_for_it() -> None:
 def test_validation_scenes_are_neither_trained_on_nor_judged_on() -> None:
     seeds = (*tune.ULTRASOUND_SEEDS, *tune.FLUOROSCOPY_SEEDS)
     assert all(1_000_000 <= seed < 2_000_000 for seed in seeds)
+
+
+@pytest.mark.parametrize("modality", ["ultrasound", "fluoroscopy"])
+def test_peers_were_tuned_on_phantoms_as_they_are_drawn_today(modality: str) -> None:
+    today = tune.input_db(tune.clips(modality))
+    told = json.loads(TUNED.read_text())["peers"]
+    tuned = [told[name]["psnr_input_db"] for name in PEERS[modality] if name in tune.GRIDS]
+    assert tuned == pytest.approx([today] * len(tuned), abs=0.005)
