@@ -42,6 +42,7 @@ SIZES = {"ultrasound": (640, 480), "fluoroscopy": (640, 480)}
 LABEL_HEIGHT = 28
 MOST_LATENCIES = 200_000
 NEW_PICTURES_S = 1.0
+QUIET_S = 1.0  # after the last picture
 CAPTURE_AFTER = 60  # pictures: the engine is open by then
 PATIENT = {"name": "PHANTOM^DEMO", "id": "DEMO-1"}
 
@@ -177,7 +178,7 @@ def _sent_while_watching(
                 show(house.control.ask("status"))
         if scanner.poll() is None:  # Ctrl-C: it says what it sent, and ends
             scanner.send_signal(signal.SIGINT)
-        _look(viewer, watched, time.monotonic() + 0.5)
+        _look_to_the_end(viewer, watched)
         answer, _ = scanner.communicate(timeout=10)
     if scanner.returncode == -signal.SIGINT:
         raise LimpidError("stopped before the phantom scanner had begun")
@@ -191,6 +192,14 @@ def _look(viewer: Viewer, watched: Watched, until: float) -> None:
         report = viewer.next(left)
         if report is not None:
             watched.add(report, time.monotonic_ns())
+
+
+def _look_to_the_end(viewer: Viewer, watched: Watched) -> None:
+    """A busy machine may still owe pictures of what was sent; notices that none come any more are no pictures."""
+    before = -1
+    while watched.received > before:
+        before = watched.received
+        _look(viewer, watched, time.monotonic() + QUIET_S)
 
 
 @contextlib.contextmanager
