@@ -4,6 +4,8 @@ import { patienceMs, POLL_MS } from "./patience.js";
 
 const BASE = "/api/v1/";
 const QUESTIONS = ["session", "worklist", "settings/check"]; // that are asked by POST, and change nothing
+const LINES = 6; // that a browser keeps to one host
+const LINE_MS = 2000;
 let csrf = "";
 let onLoggedOut = () => {};
 
@@ -26,7 +28,7 @@ export function remember(session) {
 
 export const get = (path) => ask("GET", path);
 /** Asked by the page, not by a person: it does not keep a session alive. */
-export const poll = (path) => ask("GET", path, undefined, { headers: { "X-By-Itself": "1" }, patience: POLL_MS });
+export const poll = (path, patience = POLL_MS) => ask("GET", path, undefined, { headers: { "X-By-Itself": "1" }, patience });
 export const post = (path, body = {}) => ask("POST", path, body);
 export const put = (path, body) => ask("PUT", path, body);
 export const remove = (path) => ask("DELETE", path);
@@ -44,6 +46,13 @@ export function captureUrl(capture) {
 export function socketUrl(path) {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
   return `${scheme}//${location.host}${BASE}${path}`;
+}
+
+/** One line has died without a word: others that the browser keeps for later may be dead as well, and would each swallow a press. */
+export function tryLines() {
+  for (let line = 0; line < LINES; line += 1) {
+    void fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(LINE_MS) }).catch(() => {}); // given up, it is closed
+  }
 }
 
 async function ask(method, path, body, more = {}) {

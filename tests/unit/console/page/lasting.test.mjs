@@ -27,14 +27,19 @@ class Line {
   }
 }
 
+const tried = [];
 globalThis.WebSocket = Line;
+globalThis.fetch = (path) => {
+  tried.push(path);
+  return Promise.reject(new TypeError("nobody answers"));
+};
 globalThis.location = { protocol: "http:", host: "appliance" };
 const { feed, onStatus, startFeed, stopFeed } = await import("../../../../edge/console/page/js/feed.js");
 const { Lasting } = await import("../../../../edge/console/page/js/parts/lasting.js");
 const status = (exam) => ({ type: "status", exam });
 
 beforeEach(() => {
-  made.length = 0;
+  made.length = tried.length = 0;
   mock.timers.reset();
   mock.timers.enable({ apis: ["setTimeout"] });
 });
@@ -52,6 +57,7 @@ test("a status that is not renewed for three seconds is not of now, and the conn
   assert.ok(feed.connected);
   mock.timers.tick(200);
   assert.deepEqual(told.at(-1), ["A", false]);
+  assert.equal(tried.length, 6, "what else is open to the appliance may be dead, too: a press must not meet it first");
   mock.timers.tick(1000);
   made[1].open();
   assert.ok(!feed.connected, "an open line has said nothing yet");

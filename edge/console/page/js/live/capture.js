@@ -7,7 +7,7 @@ import { may } from "../session.js";
 import { answer } from "./answer.js";
 
 const BACK_SECONDS = 10;
-const SLOW_MS = 5000;
+const SLOW_MS = 6000; // as long as a notice stays
 
 export class CaptureButtons {
   constructor(view) {
@@ -52,7 +52,7 @@ export class CaptureButtons {
   async take(what, more = {}) {
     this.waiting.add(what);
     this.update();
-    const slow = setTimeout(() => notice(say("capture.slow"), "warn"), SLOW_MS);
+    const slow = setInterval(() => notice(say("capture.slow"), "warn"), SLOW_MS);
     try {
       const told = await post(`capture/${what}`, { stream: this.view.stream, ...more });
       const { text, tone } = answer(told);
@@ -62,7 +62,7 @@ export class CaptureButtons {
       if (error.status !== 401) alarm(say(wasRefused(error) ? "capture.refused" : "capture.not-confirmed", { reason: error.message }));
       return false;
     } finally {
-      clearTimeout(slow);
+      clearInterval(slow);
       this.waiting.delete(what);
       this.update();
     }

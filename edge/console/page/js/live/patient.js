@@ -5,6 +5,8 @@ import { el, fill, icon } from "../parts/dom.js";
 import { patientLine, personName } from "../parts/format.js";
 import { say } from "../parts/say.js";
 
+const ANSWERED_MS = 4000; // or it is asked again
+
 export class ExamChip {
   constructor() {
     this.key = null;
@@ -26,7 +28,7 @@ export class ExamChip {
     if (!exam) return this.show(null);
     this.showUnknown();
     try {
-      const told = (await poll("exam")).exam;
+      const told = (await poll("exam", ANSWERED_MS)).exam;
       if (key === this.key) this.show(told);
     } catch {
       if (key === this.key) this.key = null; // asked again with the next status

@@ -1,6 +1,6 @@
 // A WebSocket that comes back: after 0.3 s at first, then after ever longer pauses, 3 s at most. One that is open and says
 // nothing for too long is given up: a line can be dead without either end being told.
-import { poll } from "../api.js";
+import { poll, tryLines } from "../api.js";
 
 const FIRST_MS = 300;
 const LONGEST_MS = 3000;
@@ -61,6 +61,7 @@ export class Lasting {
     const old = this.socket;
     this.socket = null;
     old.close();
+    tryLines();
     this.hear.closed(0);
     this.again();
   }
