@@ -56,7 +56,8 @@ class ExamView {
   actions(exam) {
     const correct = button(say("exam.correct"), () => this.correct(exam.uid, exam.provisional), { kind: exam.provisional ? "first" : "" });
     const close = button(say("exam.close"), () => this.close(exam), { kind: exam.provisional ? "" : "first" });
-    const discard = button(say("exam.discard"), () => this.discard(exam), { kind: "danger" });
+    const mayDiscard = may(exam.captures.length ? "administer" : "operate");  // captures are thrown away by administrators alone
+    const discard = mayDiscard ? button(say("exam.discard"), () => this.discard(exam), { kind: "danger" }) : null;
     return el("div", { class: "row" }, close, correct, discard);
   }
 
