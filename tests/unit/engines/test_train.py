@@ -26,6 +26,7 @@ from engines.recipes import Recipe
 from engines.together import run_together
 from engines.vault import Vault
 
+torch.set_num_threads(1)  # tests share the cores: threads that wait for each other would take them from all
 TINY = Recipe(
     "ultrasound-clarity-small", "ultrasound", "small", 8, 1, 8, batch=2, crop=32, warm=1, clip=2, minutes=0.02
 )
