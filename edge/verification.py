@@ -5,8 +5,7 @@ Parity compares the device's pictures with OpenVINO's of the same file; fidelity
 the device itself, and the two files by OpenVINO: the judge has seen INT8 alone, and a twin that shows something else is
 not its twin, whatever runs here. Speed compares medians and p99. INT8 is not faster by itself: where it is slower, or
 does not hold, the float twin is chosen if it shows what it should. Slow (a plan may have to be built): for commands,
-and for whoever is about to activate an engine; never for the live thread. Reference frames are those in the engine's
-folder (`reference.npz`), or a phantom's by a fixed seed, the same on every machine.
+and for whoever is about to activate an engine; never for the live thread.
 """
 
 from __future__ import annotations

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Collection, Mapping
 
-from edge.access.homes import REMEDY, home_of, is_beyond_this_host
+from edge.access.homes import REMEDY, home_of, is_beyond_this_host, is_loopback
 from edge.config import Config, Console
 from edge.errors import ConfigError
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_certificate(console: Console) -> None:

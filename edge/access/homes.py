@@ -49,17 +49,22 @@ def home_of(config: Config) -> Home:
     return Home(parse_section(config.outbox, Settings, "outbox").place.parent / "keys")
 
 
+def is_loopback(host: str) -> bool:
+    """A name that is no number may be anybody's."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def is_beyond_this_host(address: str) -> bool:
-    """Can somebody elsewhere reach what is bound there? A name that is no number counts as reachable."""
+    """Can somebody elsewhere reach what is bound there?"""
     if not address.startswith("tcp://"):
         return False
     host = address.removeprefix("tcp://").rpartition(":")[0].rpartition(";")[2].strip("[]")
-    if host in ("localhost", "lo"):
-        return False
-    try:
-        return not ip_address(host).is_loopback
-    except ValueError:
-        return True
+    return host != "lo" and not is_loopback(host)
 
 
 def needs_keys(config: Config, address: str) -> bool:

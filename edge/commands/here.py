@@ -10,6 +10,7 @@ from edge.access.curve import ClientKey
 from edge.access.homes import own_key
 from edge.client import reachable
 from edge.commands.identity import given_key
+from edge.config import load
 from edge.errors import ConfigError
 
 SITE = Path("/etc/limpid/limpid.toml")
@@ -20,8 +21,6 @@ def address_of(socket: str, otherwise: str, site: Path = SITE) -> str:
     try:
         if not site.is_file():
             return otherwise
-        from edge.config import load  # on most machines there is no such file, and no need of this
-
         return reachable(str(getattr(load(site).sockets, socket)))
     except (OSError, ConfigError):
         return otherwise
@@ -31,8 +30,6 @@ def key_to(address: str, site: Path = SITE) -> ClientKey | None:
     """The key that the command line names; else, for a socket of this host's daemon that asks for one, its own."""
     if (given := given_key()) is not None or not site.is_file():
         return given
-    from edge.config import load
-
     try:
         config = load(site)
     except (OSError, ConfigError):

@@ -20,7 +20,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from edge.access.exposure import is_loopback
+from edge.access.homes import is_loopback
 from edge.console import (
     audit_calls,
     capture_calls,

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from edge import __version__
-from edge.access.exposure import is_loopback
+from edge.access.homes import is_loopback
 from edge.console import process_metrics
 from edge.console.access.sessions import COOKIE
 from edge.console.errors import Refusal

@@ -6,8 +6,7 @@ import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.access.exposure import is_loopback
-from edge.access.homes import own_key
+from edge.access.homes import is_loopback, own_key
 from edge.audit import Audit
 from edge.client import reachable
 from edge.clock import SECOND, Clock
