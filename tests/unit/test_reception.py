@@ -188,14 +188,20 @@ def test_a_capture_that_the_book_does_not_list_is_listed_and_corrected(
     assert ward.patient_of(name) == "PHANTOM^ONE"
 
 
-def test_it_is_corrected_too_where_the_exam_was_closed_at_the_start(
-    ward: Ward, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def cut_and_closed_at_the_start(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """A day later: the capture that the book does not list, and its exam."""
     name = cut_between_disk_and_book(ward, monkeypatch)
     uid = ward.outbox.capture(name).exam_uid
     ward.studio.clock.advance(24 * 3600 * SECOND)
     ward.start()
     ward.take_up()
+    return name, uid
+
+
+def test_it_is_corrected_too_where_the_exam_was_closed_at_the_start(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, uid = cut_and_closed_at_the_start(ward, monkeypatch)
     assert ward.studio.exams.current is None
     assert ward.outbox.capture(name).held
     assert ward.ask(ExamCorrect(exam=uid, patient=ONE))["captures"] == [name]
@@ -206,11 +212,7 @@ def test_it_is_corrected_too_where_the_exam_was_closed_at_the_start(
 def test_one_that_a_closed_exam_does_not_list_goes_under_the_identity_of_the_book(
     ward: Ward, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = cut_between_disk_and_book(ward, monkeypatch)
-    uid = ward.outbox.capture(name).exam_uid
-    ward.studio.clock.advance(24 * 3600 * SECOND)
-    ward.start()
-    ward.take_up()
+    name, uid = cut_and_closed_at_the_start(ward, monkeypatch)
     ward.reception.ask(ExamCorrect(exam=uid, patient=ONE))
     ward.studio.shutter.step(0.0)  # the book lists nothing that is to follow, and the power goes once more
     ward.start()
