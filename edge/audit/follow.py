@@ -66,8 +66,8 @@ class Follower:
                     self._file = file
                     return
             self.is_lost = True
-        with contextlib.suppress(OSError):
-            self._file = files[0].open("rb") if files else None
+        if files:
+            self._take(files[0], None)
 
     def _read_line(self, file: BinaryIO) -> bytes | None:
         at = file.tell()
@@ -89,9 +89,24 @@ class Follower:
         return None
 
     def _turn_to(self, path: Path) -> None:
-        self.close()
+        self._take(path, self._file)
+
+    def _take(self, path: Path, before: BinaryIO | None) -> None:
+        """Unless it is another file by now: between the look and the opening a log may be set aside, and its name be
+        that of the next. Then the next look tries again."""
         with contextlib.suppress(OSError):
-            self._file = path.open("rb")
+            file = path.open("rb")
+            place = self._place(file)
+            if place == (0 if before is None else self._place(before) + 1):
+                self.close()
+                self._file = file
+            else:
+                file.close()
+
+    def _place(self, file: BinaryIO) -> int:
+        """Among all files of the log; -1 where it is taken away."""
+        ours = os.fstat(file.fileno())
+        return next((n for n, path in enumerate(self.audit.files()) if os.path.samestat(path.stat(), ours)), -1)
 
 
 def _opened_after(path: Path, total: str) -> BinaryIO | None:

@@ -108,6 +108,27 @@ def _append_many(path: Path, who: str) -> None:
     write(path, 40, who, largest=3000)
 
 
+def test_a_log_that_is_set_aside_between_the_look_and_the_opening_is_not_passed_over(
+    path: Path, following: Following, monkeypatch: pytest.MonkeyPatch
+):
+    write(path, 2, largest=1)
+    reader = Audit(path, wall, "reader")
+    look, late = reader.files, [3, 2]  # entries that come just after a look, each with a file of its own
+
+    def looked() -> list[Path]:
+        found = look()
+        if late:
+            write(path, late.pop(), largest=1)
+        return found
+
+    monkeypatch.setattr(reader, "files", looked)
+    follower, seen = following(reader), list[int]()
+    for _ in range(30):
+        if (line := follower.next()) is not None:
+            seen.append(line.entry.n)
+    assert seen == list(range(1, 8))
+
+
 def test_processes_take_turns_across_files(path: Path, following: Following):
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=_append_many, args=(path, f"writer-{n}")) for n in range(3)]
