@@ -62,6 +62,7 @@ $(VENV)/.torch: $(VENV)/.ready
 
 train: $(VENV)/.torch     ## train every engine and bring it to INT8: some hours on two cores; goes on where it was left
 	for name in $(ENGINES); do $(RUN) engines.train $$name && $(RUN) calibration.quantize $$name || exit 1; done
+	$(RUN) calibration.unveil $(filter ultrasound-%,$(ENGINES))
 
 judge: $(VENV)/.ready     ## judge every engine in full, write its card, and a report in out/judge
 	$(RUN) calibration.judge --all --write --report out/judge

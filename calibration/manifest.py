@@ -38,7 +38,7 @@ def manifest_text(recipe: Recipe, net: Clarity | Upscale, model: bytes, twin: by
         'fp32 = "fp32.onnx"',
         f'fp32_sha256 = "{hashlib.sha256(twin).hexdigest()}"',
         'precision = "int8"',
-        "multiple = 4",
+        f"multiple = {net.multiple}",
         f"scale = {2 if recipe.task == 'superres' else 1}",
         f"kmac_per_px = {net.kmac_per_px():.2f}",
         'licence = "Apache-2.0"',

@@ -15,7 +15,7 @@ import argparse
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,7 +24,7 @@ import numpy as np
 
 try:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
     from torch.nn import functional
 except ModuleNotFoundError as error:
     raise SystemExit(f"bringing a net to INT8 needs {error.name}: pip install 'limpid-edge[train]'") from error
@@ -33,11 +33,13 @@ from calibration.manifest import manifest_text
 from engines import export, nets
 from engines.bank import clips
 from engines.folder import MANIFEST, write_files
-from engines.nets import Clarity, Convolution, Quantiser, Upscale, hold_to_int8
+from engines.layers import Convolution, Quantiser, hold_to_int8
+from engines.nets import Clarity, Upscale
 from engines.recipes import RECIPES, Recipe
 from engines.together import run_together
 from engines.train import HOME, Training, common_options, modalities, open_vaults, parsed
 from engines.vault import Vault
+from engines.veil import Veil
 
 FIRST_SEED, SCENES = 900_000, 16  # of the calibration phantoms: inside the training range, outside every bank
 RATE = 2e-4
@@ -92,8 +94,10 @@ def psnr_db(net: Clarity | Upscale, clips: list[Clip]) -> float:
 # --- ranges -------------------------------------------------------------------------------------------------
 
 
-def fit_ranges(net: Clarity | Upscale, calibration: CalibrationSet) -> dict[str, float]:
-    """Give every quantiser, but those whose steps are the levels themselves, the limit that loses least."""
+def fit_ranges(net: nn.Module, run: Callable[[], None]) -> dict[str, float]:
+    """Give every quantiser, but those whose steps are the levels themselves, the limit that loses least of what passes
+    it in a run.
+    """
     seen: dict[str, list[Tensor]] = {}
     hooks = [
         module.register_forward_pre_hook(_collector(seen.setdefault(name, [])))
@@ -101,17 +105,19 @@ def fit_ranges(net: Clarity | Upscale, calibration: CalibrationSet) -> dict[str,
         if isinstance(module, Quantiser) and not module.by_design
     ]
     with torch.no_grad():
-        for clip in calibration.clips:
-            for _ in pictures(net, clip):
-                pass
+        run()
     for hook in hooks:
         hook.remove()
     limits = {name: best_limit(torch.cat(values).cpu().numpy()) for name, values in seen.items()}
-    for name, limit in limits.items():
-        module = net.get_submodule(name)
-        assert isinstance(module, Quantiser)
-        module.limit.fill_(limit)
+    set_limits(net, limits)
     return limits
+
+
+def set_limits(net: nn.Module, limits: Mapping[str, float]) -> None:
+    for name, limit in limits.items():
+        quantiser = net.get_submodule(name)
+        assert isinstance(quantiser, Quantiser)
+        quantiser.limit.fill_(limit)
 
 
 def _collector(into: list[Tensor]) -> Any:
@@ -195,7 +201,7 @@ class Conversion:
     def fit(self) -> None:
         told, clips = self.told, self.calibration.clips
         told["float_psnr_db"] = psnr_db(self.net, clips)
-        told["limits"] = fit_ranges(self.net, self.calibration)
+        told["limits"] = fit_ranges(self.net, self._run_all)
         told["cost_of_each_layer_alone_db"] = sensitivity(self.net, self.calibration)
         hold_to_int8(self.net, True)
         told["after_ranges_psnr_db"] = psnr_db(self.net, clips)
@@ -204,6 +210,11 @@ class Conversion:
             f"ranges alone {told['after_ranges_psnr_db']:.3f} dB",
             flush=True,
         )
+
+    def _run_all(self) -> None:
+        for clip in self.calibration.clips:
+            for _ in pictures(self.net, clip):
+                pass
 
     def keep(self, tuning: Tuning) -> None:
         tuned, home = tuning.averaged(), HOME / self.recipe.name
@@ -219,6 +230,8 @@ class Conversion:
         files = {"model.onnx": model, "fp32.onnx": twin, "calibration.json": told.encode(), MANIFEST: manifest.encode()}
         write_files(home, files)
         print(f"{self.recipe.name}: INT8 {self.told['after_tuning_psnr_db']:.3f} dB, {len(model) / 1000:.0f} kB")
+        if self.recipe.task == "ultrasound":
+            print(f"It has no veil yet: python -m calibration.unveil {self.recipe.name}")
 
 
 def quantize(recipes: Sequence[Recipe], options: argparse.Namespace) -> None:
@@ -231,6 +244,8 @@ def quantize(recipes: Sequence[Recipe], options: argparse.Namespace) -> None:
     tunings: list[Tuning] = []
     for recipe in recipes:
         net = load_float(recipe, (HOME / recipe.name / "fp32.onnx").read_bytes()).to(device)
+        if isinstance(net, Clarity):
+            net.veil = None  # a crop does not show it: `calibration/unveil.py` comes after this
         conversions.append(Conversion(recipe, net, sets[modalities(recipe)], {}))
         conversions[-1].fit()
         mine = [vaults[task] for task in modalities(recipe)]
@@ -241,8 +256,11 @@ def quantize(recipes: Sequence[Recipe], options: argparse.Namespace) -> None:
 
 
 def load_float(recipe: Recipe, model: bytes) -> Clarity | Upscale:
-    net = nets.build(recipe)
-    missing, strange = net.load_state_dict(export.parameters(export.read(model)), strict=False)
+    """With its veil, where it has learnt one."""
+    net, held = nets.build(recipe), export.parameters(export.read(model))
+    if isinstance(net, Clarity) and any(name.startswith("veil.") for name in held):
+        net.veil = Veil()
+    missing, strange = net.load_state_dict(held, strict=False)
     if strange or any(not name.endswith("limit") for name in missing):
         raise SystemExit(f"{recipe.name}: fp32.onnx is of another net than the recipe's; train it again")
     return net

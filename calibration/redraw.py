@@ -12,7 +12,7 @@ import json
 
 try:
     from calibration.manifest import manifest_text
-    from calibration.quantize import load_float
+    from calibration.quantize import load_float, set_limits
     from calibration.trim import outdated
 except ModuleNotFoundError as error:
     raise SystemExit(f"drawing anew needs {error.name}: pip install 'limpid-edge[train]'") from error
@@ -21,7 +21,6 @@ from edge.catalog import float_twin, read_engine
 from edge.errors import EngineRefused
 from engines import export
 from engines.folder import MANIFEST, write_files
-from engines.nets import Quantiser
 from engines.recipes import RECIPES, Recipe
 from engines.train import HOME
 
@@ -35,10 +34,7 @@ def redraw(recipe: Recipe) -> bool:
     model_before, twin_before = engine.read_model(), float_twin(engine).read_model()
     told = json.loads((home / "calibration.json").read_text())
     net = load_float(recipe, twin_before)
-    for name, limit in told["limits"].items():
-        quantiser = net.get_submodule(name)
-        assert isinstance(quantiser, Quantiser)
-        quantiser.limit.fill_(limit)
+    set_limits(net, told["limits"])
     model = export.int8_model(net, recipe).SerializeToString()
     twin = export.float_model(net, recipe).SerializeToString()
     if (model, twin) == (model_before, twin_before):

@@ -41,11 +41,11 @@ def draw(modality: str, seed: int) -> Phantom:
     rng = np.random.default_rng((seed, 0x7EA1))
     width, height = SIZES[int(rng.integers(len(SIZES)))]
     if modality == "ultrasound":
-        return UltrasoundPhantom(_odd_ultrasound(UltrasoundScene.random(seed, width, height), rng))
+        return UltrasoundPhantom(odd_ultrasound(UltrasoundScene.random(seed, width, height), rng))
     return FluoroscopyPhantom(_odd_fluoroscopy(FluoroscopyScene.random(seed, width, height), rng))
 
 
-def _odd_ultrasound(scene: UltrasoundScene, rng: np.random.Generator) -> UltrasoundScene:
+def odd_ultrasound(scene: UltrasoundScene, rng: np.random.Generator) -> UltrasoundScene:
     changes: dict[str, object] = {"furniture": False}
     if rng.random() < 0.3:  # a test object rather than a patient
         changes |= {"texture": 0.0, "layers": 0, "vessels": 0, "cysts": 0, "lesions": 0}
@@ -108,7 +108,7 @@ def clips(modality: str, seed: int) -> tuple[Levels, Levels]:
     frames = FRAMES[modality]
     shown = np.zeros((CROPS, frames, CROP, CROP), np.uint16)
     true = np.zeros_like(shown)
-    grabbed = _Grabber(modality, rng)
+    grabbed = Grabber(modality, rng)
     for number in range(frames):
         exposure = phantom.frame(start + number * step)
         full = (1 << exposure.bits) - 1
@@ -129,7 +129,7 @@ def _corners(phantom: Phantom, rng: np.random.Generator) -> list[tuple[int, int]
     return (good + best)[:CROPS]
 
 
-class _Grabber:
+class Grabber:
     """What lies between a scanner's picture and us, drawn once a scene: zoom, tone, overlays, JPEG."""
 
     def __init__(self, modality: str, rng: np.random.Generator) -> None:
@@ -139,6 +139,13 @@ class _Grabber:
         self._zoom = float(rng.uniform(1.3, 3.0)) if ultrasound and rng.random() < 0.35 else 1.0
         self._quality = int(rng.integers(40, 96)) if ultrasound and rng.random() < 0.3 else 0
         self._marks = int(rng.integers(0, 2**31)) if rng.random() < 0.15 else None
+
+    def whole(self, odd: bool) -> Grabber:
+        """For pictures that are no crops of `CROP` pixels; as they come, where nothing odd is wanted."""
+        self._zoom = 1.0
+        if not odd:
+            self._gamma, self._reject, self._quality, self._marks = 1.0, 0.0, 0, None
+        return self
 
     def __call__(self, pair: list[Floats], mask: NDArray[np.uint8]) -> tuple[Levels, Levels]:
         """One crop, shown and true, levels 0..1."""

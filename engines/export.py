@@ -7,31 +7,18 @@ each quantiser is a QuantizeLinear/DequantizeLinear pair, symmetric, zero point 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.nets import (
-    BLOCK,
-    CENTRE,
-    LIT,
-    NEWS_GAIN,
-    PIXELS,
-    SMALL,
-    STEEP,
-    TOP,
-    WAVER,
-    Clarity,
-    Convolution,
-    Quantiser,
-    Upscale,
-)
-from engines.pen import OPSET, Graph
+from engines.drawing import NEAREST, Drawing
+from engines.layers import CENTRE, TOP, Convolution, Quantiser
+from engines.nets import BLOCK, LIT, NEWS_GAIN, PIXELS, SMALL, STEEP, WAVER, Clarity, Upscale
+from engines.pen import OPSET
 from engines.recipes import Recipe
+from engines.veil_drawing import draw_veil
 
 Net = Clarity | Upscale
 
@@ -56,38 +43,12 @@ def parameters(model: onnx.ModelProto) -> dict[str, torch.Tensor]:
     }
 
 
-class _Drawing:
+class _Drawing(Drawing):
     """One net on its way into a graph."""
 
     def __init__(self, net: Net, int8: bool) -> None:
-        self.net, self.int8, self.graph = net, int8, Graph()
-        self._number = 0
-
-    def constant(self, name: str, value: object) -> str:
-        return self.graph.constant(name, np.asarray(value, np.float32))
-
-    def op(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        return self.graph.op(kind, inputs, output, **attributes)
-
-    def convolution(self, x: str, layer: Convolution, name: str) -> str:
-        weight = layer.weight.detach().numpy()
-        assert layer.bias is not None
-        bias = self.graph.constant(f"{name}.bias", layer.bias.detach().numpy())
-        held = self._int8_weight(layer, name) if self.int8 else self.graph.constant(f"{name}.weight", weight)
-        (side, _), (rim, _) = layer.kernel_size, layer.padding
-        return self.op("Conv", [x, held, bias], f"{name}.out", kernel_shape=[side, side], pads=[rim] * 4)
-
-    def _int8_weight(self, layer: Convolution, name: str) -> str:
-        whole, steps = layer.in_int8()
-        inputs = [
-            self.graph.constant(f"{name}.weight_q", whole.numpy().astype(np.int8)),
-            self.graph.constant(f"{name}.weight_scale", steps.numpy().astype(np.float32)),
-            self.graph.constant(f"{name}.weight_zero", np.zeros(len(steps), np.int8)),
-        ]
-        return self.op("DequantizeLinear", inputs, f"{name}.weight", axis=0)
-
-    def quantised(self, x: str, quantiser: Quantiser, name: str) -> str:
-        return self.graph.quantised(x, float(quantiser.limit), name) if self.int8 else x
+        super().__init__(int8)
+        self.net = net
 
     def enter(self, *parts: str) -> str:
         """The trunk's input. Parts are quantised before they are joined, all by one scale: of a quantiser behind a join
@@ -142,6 +103,8 @@ class _Drawing:
         self.op("Min", [self.op("Max", [hidden, "nothing"], "hidden_floor"), self.constant("top", TOP)], "hidden_out")
         clean = self.op("Add", [mean, self._correction(net, mean, found)], "clean")
         change = self.op("DepthToSpace", [self.op("Sub", [clean, x], "difference")], "change", blocksize=BLOCK)
+        if net.veil is not None:
+            change = self.op("Sub", [change, draw_veil(self, net.veil, x, mean, news)], "change.unveiled")
         self.shown(self.op("Add", [level, self.op("Mul", [change, "strength"], "applied")], "mixed"))
 
     def _news(self, x: str) -> tuple[str, str]:
@@ -223,8 +186,7 @@ class _Drawing:
     def _of_each(self, x: str, name: str) -> str:
         """What holds for a pixel of the small picture, for its four of the large one."""
         twice = self.graph.constant(f"{name}.twice", np.array([1, 1, 2, 2], np.float32))
-        how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        return self.op("Resize", [x, "", twice], f"{name}.of_each", **how)
+        return self.op("Resize", [x, "", twice], f"{name}.of_each", **NEAREST)
 
 
 def within_pixels() -> NDArray[np.float32]:

@@ -14,8 +14,6 @@ a sixteenth of the pixels are what INT8 hardware runs best. Four ideas carry the
   order to clean it, and what is larger than the means, a faint lesion, comes through whole.
 - *Levels that fit.* A picture enters a convolution as `level - 128/255`, quantised in steps of 1/255: every 8-bit level
   is exactly one INT8 value. The result is put together in float.
-
-`Quantiser`s are idle while a net is trained in float. `calibration/quantize.py` gives them limits and turns them on.
 """
 
 from __future__ import annotations
@@ -28,73 +26,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engines.layers import CENTRE, TOP, Convolution, Mean, Quantiser
 from engines.recipes import Recipe
+from engines.veil import CELL, VEILED, Veil, signs
 
 BLOCK = 4
 PIXELS = BLOCK * BLOCK
-CENTRE = 128 / 255
-STEP = 1 / 255
 STEEP = 2.0  # a pixel has moved or it has not: small steps of the net's own must be able to say so surely
 NEWS_GAIN = 3.0  # what has changed is fainter than what is there
 SMALL = 0.1  # features are of the order of 1, corrections of a picture are not
 LIT = 50.0  # a fiftieth of full scale is picture for sure, black is none
 WAVER = 0.02  # of full scale: how far a tube's output wavers, counted twice
-TOP = 127 * STEP  # the highest value of the input quantiser; its lowest is -128 steps
-
-
-class Quantiser(nn.Module):
-    """Symmetric INT8 with a straight-through gradient; the identity until it is turned on."""
-
-    limit: Tensor
-
-    def __init__(self, limit: float = 0.0) -> None:
-        super().__init__()
-        self.register_buffer("limit", torch.tensor(limit))
-        self.by_design = limit > 0
-        self.active = False
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.active:
-            return x
-        return symmetric(x, self.limit / 127)
-
-
-def symmetric(x: Tensor, step: Tensor) -> Tensor:
-    """What INT8 leaves of x. The gradient passes where it does not saturate."""
-    x = x.float()
-    inside = torch.minimum(torch.maximum(x, -128 * step), 127 * step)
-    return inside + (torch.round(inside / step) * step - inside).detach()
-
-
-class Convolution(nn.Conv2d):
-    """Its weights can be held to INT8, symmetric for each output channel."""
-
-    def __init__(self, inputs: int, outputs: int, side: int = 3) -> None:
-        super().__init__(inputs, outputs, side, padding=side // 2)
-        self.quantised = False
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch names it so
-        return functional.conv2d(input, self.held(), self.bias, padding=self.padding)  # type: ignore[arg-type]
-
-    def held(self) -> Tensor:
-        if not self.quantised:
-            return self.weight
-        whole, steps = self.in_int8()
-        return self.weight + (whole * steps[:, None, None, None] - self.weight).detach()
-
-    def in_int8(self) -> tuple[Tensor, Tensor]:
-        """Whole numbers of -127 to 127, and what a step is worth in each output channel."""
-        weight = self.weight.detach()
-        steps = weight.abs().flatten(1).amax(1).clamp_min(1e-8) / 127
-        return torch.round(weight / steps[:, None, None, None]).clamp(-127, 127), steps
-
-
-class Mean(Convolution):
-    """A mean around each pixel. In INT8, too, its weights add up to what they did: a level area keeps its level."""
-
-    def in_int8(self) -> tuple[Tensor, Tensor]:
-        whole, _ = super().in_int8()
-        return whole, self.weight.detach().flatten(1).sum(1) / whole.flatten(1).sum(1)
 
 
 class Trunk(nn.Module):
@@ -102,7 +44,7 @@ class Trunk(nn.Module):
 
     def __init__(self, inputs: int, channels: int, middle: int) -> None:
         super().__init__()
-        self.enter = Quantiser(127 * STEP)
+        self.enter = Quantiser(TOP)
         sizes = [inputs] + [channels] * (middle + 1)
         self.layers = nn.ModuleList(Convolution(a, b) for a, b in pairwise(sizes))
         self.limits = nn.ModuleList(Quantiser() for _ in self.layers)
@@ -133,7 +75,7 @@ class Clarity(nn.Module):
         self.trunk = Trunk(2 * PIXELS + recipe.hidden + 1, recipe.channels, recipe.middle)
         # Linear, and written as means rather than as what differs from them: the taps of a mean are alike. Those of a
         # high pass are small beside the one for the pixel itself, and cost 1.4 dB of low-dose fluoroscopy in INT8.
-        self.levels = Quantiser(127 * STEP)
+        self.levels = Quantiser(TOP)
         self.narrow, self.wide = Mean(PIXELS, PIXELS), Mean(PIXELS, PIXELS)
         self.calm_fine = _head(recipe.channels, PIXELS)
         self.calm_coarse = _head(recipe.channels, PIXELS)
@@ -144,6 +86,7 @@ class Clarity(nn.Module):
             _as_gaussian(mean, width)
         # Radiation comes in few quanta and bodies lie still: there a net begins by averaging, and learns where not to.
         nn.init.constant_(self.moved.bias, recipe.doubt)  # type: ignore[arg-type]
+        self.veil: Veil | None = None  # learnt on whole pictures, when all else is done: `calibration/unveil.py`
 
     def forward(self, level: Tensor, state: State | None) -> tuple[Tensor, State]:
         """One frame [n, 1, h, w], levels 0..1, and what it leaves for the next."""
@@ -162,7 +105,12 @@ class Clarity(nn.Module):
         mean = mean + gain * news
         result = mean + SMALL * self.residual(found).float() - self._grain(mean - CENTRE, found)
         features = (SMALL * self.features(found).float()).clamp(0, TOP)
-        return functional.pixel_shuffle(result, BLOCK), (mean, (1 / gain).clamp(max=self.memory), features)
+        age = (1 / gain).clamp(max=self.memory)
+        picture = functional.pixel_shuffle(result, BLOCK)
+        if self.veil is not None:
+            over = self.veil(signs(x, mean, news, 1 / age))
+            picture = picture - functional.interpolate(over, scale_factor=CELL, mode="bilinear")
+        return picture, (mean, age, features)
 
     def _grain(self, level: Tensor, found: Tensor) -> Tensor:
         """What is taken away."""
@@ -171,8 +119,14 @@ class Clarity(nn.Module):
         fine = (level - narrow) * torch.sigmoid(self.calm_fine(found).float())
         return fine + (narrow - wide) * torch.sigmoid(self.calm_coarse(found).float())
 
+    @property
+    def multiple(self) -> int:
+        """Of what the sides of a picture must be."""
+        return VEILED if self.veil else BLOCK
+
     def kmac_per_px(self) -> float:
-        return _weights(self) / PIXELS / 1000
+        veil = self.veil.kmac_per_px() if self.veil else 0.0
+        return sum(_weights(part) for part in self.children() if part is not self.veil) / PIXELS / 1000 + veil
 
 
 def flicker(news: Tensor, mean: Tensor, age: Tensor) -> tuple[Tensor, Tensor]:
@@ -202,6 +156,7 @@ class Upscale(nn.Module):
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
+        self.multiple = BLOCK
         self.trunk = Trunk(BLOCK, recipe.channels, recipe.middle)  # 2x2 pixels of the small picture
         self.residual = _head(recipe.channels, PIXELS)
 
@@ -257,14 +212,6 @@ def prime(net: Clarity | Upscale, levels: Tensor) -> None:
 
 def build(recipe: Recipe) -> Clarity | Upscale:
     return Upscale(recipe) if recipe.task == "superres" else Clarity(recipe)
-
-
-def hold_to_int8(net: nn.Module, on: bool) -> None:
-    for module in net.modules():
-        if isinstance(module, Quantiser):
-            module.active = on
-        elif isinstance(module, Convolution):
-            module.quantised = on
 
 
 def _head(channels: int, outputs: int) -> Convolution:

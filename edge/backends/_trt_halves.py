@@ -171,7 +171,7 @@ class _Halving:
             raise EngineRefused(f"{self.model.graph.name}: casts by itself ({node.name}); its types are this step's")
         for index, name in enumerate(node.input):
             if name in self.constants:
-                new.input[index] = self._constant(name, kind)
+                new.input[index] = self._constant(name, FULL if _is_size(node, index) else kind)
             elif name in self.floats:
                 new.input[index] = self._typed(name, kind)
         self.nodes.append(new)
@@ -226,6 +226,11 @@ class _Halving:
                 port.type.tensor_type.elem_type = HALF
         onnx.checker.check_model(model, full_check=True)
         return model
+
+
+def _is_size(node: onnx.NodeProto, index: int) -> bool:
+    """Of a picture, not of what is in it: those stay as they are."""
+    return node.op_type == "Resize" and index > 0
 
 
 def kinds_of(model: onnx.ModelProto) -> dict[str, int]:

@@ -31,6 +31,15 @@ def trained() -> dict[str, int]:
     return halves.kinds_of(halves.halved(base_of(shipped("ultrasound-clarity-small"))))
 
 
+def test_by_how_much_a_picture_is_enlarged_is_no_matter_of_its_type() -> None:
+    """Both standards, ONNX's and the parser's, want it in FP32."""
+    model = halves.halved(base_of(shipped("ultrasound-clarity-small")))
+    constants, kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}, halves.kinds_of(model)
+    enlarging = [node for node in model.graph.node if node.op_type == "Resize"]
+    assert HALF in {kinds[node.output[0]] for node in enlarging}
+    assert {constants[node.input[2]] for node in enlarging} == {FULL}
+
+
 def test_levels_the_mean_its_age_and_the_sum_stay_fp32(trained: dict[str, int]) -> None:
     for name in ("level", "x", "mean_out", "age_out", "clean", "difference", "mixed", "levels", "enhanced"):
         assert trained[name] == FULL, name

@@ -18,11 +18,13 @@ from edge.backends import Shape, open_backend
 from edge.catalog import read_engine
 from edge.clock import SECOND
 from edge.config import tomllib
-from engines import export, nets
+from engines import export, layers, nets
 from engines.recipes import RECIPES, Recipe
+from engines.veil import Veil
 
 CLARITY = Recipe("ultrasound-clarity-small", "ultrasound", "small", channels=16, middle=1, hidden=8)
 EVENED = dataclasses.replace(CLARITY, name="fluoroscopy-clarity-small", task="fluoroscopy", evens=True)
+VEILED = dataclasses.replace(CLARITY, name="ultrasound-clarity-medium", size="medium")
 UPSCALE = Recipe("superres-2x", "superres", "large", channels=16, middle=1, hidden=0)
 
 
@@ -30,12 +32,15 @@ def lively(recipe: Recipe, int8: bool) -> nets.Clarity | nets.Upscale:
     """A net whose heads do something, with limits that some features exceed."""
     torch.manual_seed(3)
     net = nets.build(recipe)
+    if recipe is VEILED:
+        assert isinstance(net, nets.Clarity)
+        net.veil = Veil()
     for module in net.modules():
-        if isinstance(module, nets.Convolution):
+        if isinstance(module, layers.Convolution):
             torch.nn.init.normal_(module.weight, std=0.06)
-        if isinstance(module, nets.Quantiser) and not float(module.limit):
+        if isinstance(module, layers.Quantiser) and not float(module.limit):
             module.limit.fill_(0.5)
-    nets.hold_to_int8(net, int8)
+    layers.hold_to_int8(net, int8)
     return net.eval()
 
 
@@ -52,7 +57,7 @@ def run(opened, picture: np.ndarray) -> np.ndarray:
     return opened.result().copy()
 
 
-@pytest.mark.parametrize("recipe", [CLARITY, EVENED], ids=["plain", "evened"])
+@pytest.mark.parametrize("recipe", [CLARITY, EVENED, VEILED], ids=["plain", "evened", "veiled"])
 @pytest.mark.parametrize("int8", [False, True])
 def test_a_recurrent_engine_computes_what_the_net_does(tmp_path: Path, int8: bool, recipe: Recipe) -> None:
     net = lively(recipe, int8)
@@ -113,12 +118,12 @@ def test_every_8_bit_level_is_one_int8_value() -> None:
     levels = torch.arange(256) / 255
     enter = nets.Trunk(32, 8, 1).enter
     enter.active = True
-    assert torch.allclose(enter(levels - nets.CENTRE) + nets.CENTRE, levels, atol=1e-6)
+    assert torch.allclose(enter(levels - layers.CENTRE) + layers.CENTRE, levels, atol=1e-6)
 
 
 def test_a_saturated_value_has_no_gradient_and_the_others_pass_it() -> None:
     x = torch.tensor([0.2, 5.0, -5.0], requires_grad=True)
-    nets.symmetric(x, torch.tensor(1 / 127)).sum().backward()
+    layers.symmetric(x, torch.tensor(1 / 127)).sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [1.0, 0.0, 0.0]
 
@@ -172,7 +177,7 @@ class TestFlicker:
         assert evened[-1] - evened[11] == pytest.approx(0.2, abs=0.01)
 
 
-@pytest.mark.parametrize("recipe", [CLARITY, EVENED], ids=["plain", "evened"])
+@pytest.mark.parametrize("recipe", [CLARITY, EVENED, VEILED], ids=["plain", "evened", "veiled"])
 def test_parameters_come_back_from_the_float_file(recipe: Recipe) -> None:
     net = lively(recipe, False)
     found = export.parameters(export.read(export.float_model(net, recipe).SerializeToString()))

@@ -22,6 +22,7 @@ from engines import bank, export, nets, train
 from engines import vault as vault_module
 from engines.clip_loss import followed
 from engines.implants import Ghosts
+from engines.layers import Convolution
 from engines.recipes import Recipe
 from engines.together import run_together
 from engines.vault import Vault
@@ -186,8 +187,8 @@ def test_from_clips_to_an_engine_that_the_catalogue_takes(
     told = json.loads((home / "calibration.json").read_text())
     assert len(told["frames"]) == 1
     net = nets.build(TINY)
-    layers = {n for n, m in net.named_modules() if isinstance(m, nets.Convolution)}
-    assert layers <= set(told["cost_of_each_layer_alone_db"])
+    named = {n for n, m in net.named_modules() if isinstance(m, Convolution)}
+    assert named <= set(told["cost_of_each_layer_alone_db"])
     assert json.loads((home / "training.json").read_text())["steps"] > 0
     assert (home / "learning.png").stat().st_size > 1000
 
