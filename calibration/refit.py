@@ -26,7 +26,7 @@ from edge.frame import Pixels
 Floats = NDArray[np.float32]
 
 STRUCTURAL = frozenset(
-    {"input", "mean_levels"}
+    {"input", "mean_levels", "veil.enter"}
 )  # 8-bit levels fall on its INT8 values exactly, and must go on doing so
 TOP = 127
 BINS = 1 << 15  # fine enough that even a narrow range has several bins a step
@@ -112,7 +112,7 @@ def find_quantisers(graph: onnx.GraphProto) -> list[Quantiser]:
 
 
 def _is_of_levels(quantiser: Quantiser) -> bool:
-    return quantiser.name.partition(".")[0] in STRUCTURAL
+    return bool(STRUCTURAL & {quantiser.name, quantiser.name.partition(".")[0]})
 
 
 def _quantiser(node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]]) -> Quantiser:

@@ -34,7 +34,7 @@ try:
 except ModuleNotFoundError as error:
     raise SystemExit(f"learning a veil needs {error.name}: pip install 'limpid-edge[train]'") from error
 
-from calibration.whole_pictures import PARTS, Cells, Glass, open_pictures
+from calibration.whole_pictures import PARTS, Cells, Glass, fingerprint, open_pictures
 from edge.catalog import float_twin, read_engine
 from edge.errors import EngineRefused
 from engines import export
@@ -46,7 +46,7 @@ from engines.recipes import RECIPES, Recipe
 from engines.train import HOME
 from engines.veil import SIGN_GAIN, SIGNS, Veil
 
-SCENES, ASIDE = 2000, 24
+SCENES, ASIDE = 1900, 24
 FITTED = 200  # moments that the ranges are fitted to
 BATCH, NEARLY_ALIKE = 6, 5  # pictures of a step; they are drawn from so many times as many of nearly their size
 RATE, AWARE_RATE = 2e-3, 2e-4
@@ -60,7 +60,7 @@ STEEPER, BRIGHTER = (0.75, 1.3), 0.1  # grey maps, beside those that were drawn
 # Discs in cells, for each picture: radii and strengths (of full scale) as logarithms of their bounds.
 DISCS, RADII, STRENGTHS = 6, (math.log(0.6), math.log(5.0)), (math.log(0.015), math.log(0.25))
 LIT_ENOUGH, LEAST_LEVEL = 0.9, 0.12  # of a cell that a disc may change: where all is nearly black none could be seen
-KEPT = 4.0  # what discs that are lost altogether add to the loss, in dB
+OF_DISCS = 4.0  # what discs that are lost altogether add to the loss, in dB
 _CALM, _LIT, _TRUTH, _RESULT, _INSIDE = (PARTS.index(name) for name in ("calm", "lit", "truth", "result", "inside"))
 _LEVELS = (_CALM, _TRUTH, _RESULT)
 _TONES = (*_LEVELS, *(PARTS.index(name) for name in ("news", "grain of the frame", "grain of the mean")))
@@ -119,7 +119,8 @@ def lost(over: Tensor, over_with: Tensor, discs: Tensor) -> Tensor:
 def errors(over: Tensor, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean squares of each picture: with its veil taken away, of what is too dark then, and as it was."""
     result, truth, inside = (cells[:, part, None] for part in (_RESULT, _TRUTH, _INSIDE))
-    off = (result - over).clamp(0, 1) - truth
+    bare = result - over
+    off = bare + (bare.clamp(0, 1) - bare).detach() - truth  # what is beyond black can still be brought back
     kinds = off.square(), off.clamp(max=0).square(), (result - truth).square()
     share = inside / inside.sum((1, 2, 3), keepdim=True).clamp_min(1)
     return tuple((kind * share).sum((1, 2, 3)) for kind in kinds)  # type: ignore[return-value]
@@ -136,9 +137,13 @@ class Progressed:
 
     step: int = 0
     seconds: float = 0.0
-    aware: bool = False  # in INT8 by now
+    aware_from_s: float | None = None  # in INT8 since then
     lost: float = 0.0  # of discs in scenes kept aside
     curve: list[tuple[float, float, float]] = field(default_factory=list)  # seconds, loss, gain in dB
+
+    @property
+    def aware(self) -> bool:
+        return self.aware_from_s is not None
 
 
 def quantisers(veil: Veil) -> list[tuple[str, Quantiser]]:
@@ -161,10 +166,11 @@ class Learning:
 
     def run(self) -> Veil:
         """To the end, in float and then in INT8."""
-        if not self.at.aware:
+        if self.at.aware_from_s is None:
             self._learn(0.0, self._budgets[0], RATE)
             self._turn_to_int8()
-        self._learn(self._budgets[0], sum(self._budgets), AWARE_RATE)
+            self.at.aware_from_s = self.at.seconds
+        self._learn(self.at.aware_from_s, self.at.aware_from_s + self._budgets[1], AWARE_RATE)
         return self.averaged()
 
     def _learn(self, began_s: float, until_s: float, rate: float) -> None:
@@ -194,7 +200,7 @@ class Learning:
         over = functional.leaky_relu(signed, LEAK)
         after, too_dark, before = errors(over, torch.cat((cells, marked)))
         plain, with_them = over.chunk(2)
-        loss = KEPT * lost(plain, with_them, discs) - gain_db(after + TOO_DARK * too_dark, before)
+        loss = OF_DISCS * lost(plain, with_them, discs) - gain_db(after + TOO_DARK * too_dark, before)
         self._optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.veil.parameters(), 1.0)
@@ -211,7 +217,6 @@ class Learning:
         fit_ranges(self.veil, self._see_many)
         self.average = {name: value.clone() for name, value in self.veil.state_dict().items()}
         hold_to_int8(self.veil, True)
-        self.at.aware = True
 
     def _see_many(self) -> None:
         for moment in self._moments[:: max(1, len(self._moments) // FITTED)]:
@@ -315,11 +320,14 @@ def main() -> None:
     parser.add_argument("--bank", type=Path, default=Path("out/bank"))
     parser.add_argument("--out", type=Path, default=Path("out/training"))
     options = parser.parse_args()
+    if options.scenes <= ASIDE or min(options.minutes, options.aware_minutes) <= 0:
+        parser.error(f"there is nothing to learn in no time, nor from {ASIDE} scenes: so many are kept aside")
     recipes = [RECIPES[name] for name in options.names]
     try:
         through = [glass(recipe, options.out) for recipe in recipes]
         pictures = open_pictures(options.bank, through, options.scenes)
-        learning = Learning(pictures, options.out / "veil.pt", (60 * options.minutes, 60 * options.aware_minutes))
+        saved = options.out / f"veil-{fingerprint(through)}.pt"
+        learning = Learning(pictures, saved, (60 * options.minutes, 60 * options.aware_minutes))
         veil = learning.run()
         for recipe in recipes:
             attach(recipe, veil, learning.at, options.scenes)

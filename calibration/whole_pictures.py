@@ -27,7 +27,9 @@ from edge.backends import Shape
 from edge.catalog import read_engine
 from edge.phantom import UltrasoundPhantom, UltrasoundScene
 from engines import bank
-from engines.veil import LIT, VEILED
+from engines.layers import LIT
+from engines.nets import BLOCK, PIXELS
+from engines.veil import CELL, VEILED
 
 Floats: TypeAlias = NDArray[Any]  # levels 0..1 in single precision
 Cells: TypeAlias = NDArray[np.float16]  # [moments, PARTS, h / 8, w / 8]
@@ -35,7 +37,6 @@ Cells: TypeAlias = NDArray[np.float16]  # [moments, PARTS, h / 8, w / 8]
 PARTS = ("calm", "news", "grain of the frame", "grain of the mean", "fresh", "lit", "truth", "result", "inside")
 KEPT = (0, 2, 7)  # moments of a film: without a past, with a short one, in the steady state
 CLEAN: dict[str, float] = {"noise_db": -110.0, "reverberation": 0.0, "streaks": 0.0, "haze_db": -40.0}
-_BLOCK, _PIXELS = 4, 16
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Film:
     step: int
     frozen: bool
     zoom: float
-    which: int  # of the engines, counted in quarters: the first has two
+    quarter: int  # of all films: which engine it is seen through
 
 
 def film_of(seed: int) -> Film:
@@ -100,7 +101,10 @@ def _zoomed(mask: NDArray[np.uint8], zoom: float) -> NDArray[np.uint8]:
 
 
 def _enlarged(plane: Floats, shape: tuple[int, ...]) -> Floats:
-    return plane if plane.shape == shape else cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    """Cubic: what swings beyond black or white beside an edge is cut off."""
+    if plane.shape == shape:
+        return plane
+    return np.clip(cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_CUBIC), 0, 1)
 
 
 @dataclass(frozen=True)
@@ -151,8 +155,8 @@ class _Run:
 
 
 def _blocks(plane: Floats) -> Floats:
-    rows, columns = (side // _BLOCK for side in plane.shape)
-    return plane.reshape(rows, _BLOCK, columns, _BLOCK).transpose(1, 3, 0, 2).reshape(_PIXELS, rows, columns)
+    rows, columns = (side // BLOCK for side in plane.shape)
+    return plane.reshape(rows, BLOCK, columns, BLOCK).transpose(1, 3, 0, 2).reshape(PIXELS, rows, columns)
 
 
 def _cells(frame: Floats, mean: Floats, news: Floats, age: Floats, *others: Floats) -> Cells:
@@ -169,7 +173,7 @@ def _cells(frame: Floats, mean: Floats, news: Floats, age: Floats, *others: Floa
 
 def open_pictures(root: Path, through: Sequence[Glass], scenes: int) -> list[Cells]:
     """Those of this code and these engines, one for each scene; drawn first where they are not there yet."""
-    folder = root / f"whole-{scenes}-{_fingerprint(through)}"
+    folder = root / f"whole-{fingerprint(through)}"
     folder.mkdir(parents=True, exist_ok=True)
     missing = [seed for seed in range(scenes) if not _file(folder, seed).exists()]
     if missing:
@@ -187,7 +191,7 @@ class _Drawn:
 
     def __call__(self, seed: int) -> None:
         film = film_of(seed)
-        glass = self.through[max(film.which - 1, 0) % len(self.through)]
+        glass = self.through[max(film.quarter - 1, 0) % len(self.through)]  # the first has two quarters
         part = self.folder / f"{seed}.part.npy"
         np.save(part, cells_of(film, glass))
         part.replace(_file(self.folder, seed))
@@ -197,10 +201,10 @@ def _file(folder: Path, seed: int) -> Path:
     return folder / f"{seed}.npy"
 
 
-def _fingerprint(through: Sequence[Glass]) -> str:
-    """Changes with the engines that films are seen through, and with any code that decides what a cell looks like."""
+def fingerprint(through: Sequence[Glass]) -> str:
+    """Changes with the engines that films are seen through, and with what decides how a cell looks."""
     code = [Path(__file__), Path(bank.__file__), *sorted(bank.PHANTOM.glob("*.py"))]
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(repr((LIT, CELL, VEILED)).encode())
     for path in [*code, *(glass.model for glass in through)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

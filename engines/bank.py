@@ -150,7 +150,7 @@ class Grabber:
     def __call__(self, pair: list[Floats], mask: NDArray[np.uint8]) -> tuple[Levels, Levels]:
         """One crop, shown and true, levels 0..1."""
         mask = self._enlarged(mask, cv2.INTER_NEAREST)
-        shown, true = (self._enlarged(level, cv2.INTER_CUBIC) for level in pair)
+        shown, true = (np.clip(self._enlarged(level, cv2.INTER_CUBIC), 0, 1) for level in pair)
         pair = [self._marked(self._toned(shown)), self._marked(self._mean_toned(true))]
         if self._quality:
             code = cv2.imencode(".jpg", (pair[0] * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, self._quality])[1]

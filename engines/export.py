@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from engines.drawing import NEAREST, Drawing
-from engines.layers import CENTRE, TOP, Convolution, Quantiser
-from engines.nets import BLOCK, LIT, NEWS_GAIN, PIXELS, SMALL, STEEP, WAVER, Clarity, Upscale
+from engines.layers import CENTRE, LIT, TOP, Convolution, Quantiser
+from engines.nets import BLOCK, NEWS_GAIN, PIXELS, SMALL, STEEP, WAVER, Clarity, Upscale
 from engines.pen import OPSET
 from engines.recipes import Recipe
 from engines.veil_drawing import draw_veil

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 
 CENTRE = 128 / 255
 STEP = 1 / 255
+LIT = 50.0  # a fiftieth of full scale is picture for sure, black is none
 TOP = 127 * STEP  # the highest value of a quantiser of levels; its lowest is -128 steps
+
+
+def lit(level: Tensor) -> Tensor:
+    """Where there is a picture, 0 to 1."""
+    return (LIT * level).clamp(max=1)
 
 
 class Quantiser(nn.Module):

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engines.layers import CENTRE, TOP, Convolution, Mean, Quantiser
+from engines.layers import CENTRE, TOP, Convolution, Mean, Quantiser, lit
 from engines.recipes import Recipe
 from engines.veil import CELL, VEILED, Veil, signs
 
@@ -35,7 +35,6 @@ PIXELS = BLOCK * BLOCK
 STEEP = 2.0  # a pixel has moved or it has not: small steps of the net's own must be able to say so surely
 NEWS_GAIN = 3.0  # what has changed is fainter than what is there
 SMALL = 0.1  # features are of the order of 1, corrections of a picture are not
-LIT = 50.0  # a fiftieth of full scale is picture for sure, black is none
 WAVER = 0.02  # of full scale: how far a tube's output wavers, counted twice
 
 
@@ -122,10 +121,10 @@ class Clarity(nn.Module):
     @property
     def multiple(self) -> int:
         """Of what the sides of a picture must be."""
-        return VEILED if self.veil else BLOCK
+        return BLOCK if self.veil is None else VEILED
 
     def kmac_per_px(self) -> float:
-        veil = self.veil.kmac_per_px() if self.veil else 0.0
+        veil = 0.0 if self.veil is None else self.veil.kmac_per_px()
         return sum(_weights(part) for part in self.children() if part is not self.veil) / PIXELS / 1000 + veil
 
 
@@ -135,7 +134,7 @@ def flicker(news: Tensor, mean: Tensor, age: Tensor) -> tuple[Tensor, Tensor]:
     A tube's output wavers from one exposure to the next. What has lain still for longest tells best by how much; what
     has changed by more than a tube can waver is cut off.
     """
-    there = (LIT * mean.mean(1, keepdim=True)).clamp(max=1)
+    there = lit(mean.mean(1, keepdim=True))
     still = age.mean(1, keepdim=True)
     trust = there * still
     brighter, whole = news.mean(1, keepdim=True), trust.mean((2, 3), keepdim=True).clamp_min(1e-3)

@@ -2,9 +2,9 @@
 
 It is broad, and one must see much of a picture to tell it from tissue: bounces lie at twice the depth of what they come
 from, noise rises with depth. So a small net looks at the whole picture in cells of 8x8 pixels and says by how much each
-is too bright; that is taken from the result, smoothly between the cells. What makes a cell are its level
-and three signs of noise: how much differs from the mean so far, and how grainy the frame is beside that mean. An echo
-stays where it is, noise does not.
+is too bright; that is taken from the result, smoothly between the cells. What it knows of a cell is the mean's level,
+how much the frame differs from that mean, how grainy frame and mean are each, how young the mean is, and whether there
+is a picture at all: an echo stays where it is, noise does not.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engines.layers import CENTRE, TOP, Convolution, Quantiser
+from engines.layers import CENTRE, TOP, Convolution, Quantiser, lit
 
 CELL = 8  # pixels
 VEILED = 4 * CELL  # the widest cells; the sides of a picture are multiples of them
 SIGNS = 6
 SIGN_GAIN = 4.0  # grain is faint beside levels
 SHARE = 0.1  # features are of the order of 1, a veil is not
-LIT = 50.0  # a fiftieth of full scale is picture for sure, black is none
 SPREADS = (1, 2, 4, 1)  # of the widest convolutions: cells of 32 pixels are seen 8 away
 
 
@@ -38,10 +37,6 @@ def signs(frame: Tensor, mean: Tensor, news: Tensor, fresh: Tensor) -> Tensor:
         1,
     )
     return functional.avg_pool2d(found, 2)
-
-
-def lit(level: Tensor) -> Tensor:
-    return (LIT * level).clamp(max=1)
 
 
 class Seen(nn.Module):

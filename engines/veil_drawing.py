@@ -6,11 +6,14 @@ import numpy as np
 from torch import nn
 
 from engines.drawing import LINEAR, NEAREST, Drawing
-from engines.veil import CELL, LIT, SHARE, SIGN_GAIN, Joined, Seen, Veil
+from engines.layers import LIT
+from engines.veil import CELL, SHARE, SIGN_GAIN, Joined, Seen, Veil
 
 
 def draw_veil(drawing: Drawing, veil: Veil, frame: str, mean: str, news: str) -> str:
-    """What is taken from each pixel, by what is in blocks of 4x4: the frame, the mean with it in, the mean without."""
+    """What is taken from each pixel. In blocks of 4x4: the frame, the mean with it in, and how it differs from the mean
+    before.
+    """
     return _VeilDrawing(drawing).drawn(veil, frame, mean, news)
 
 

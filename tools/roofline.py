@@ -113,7 +113,9 @@ def count(engine: Engine, width: int, height: int, bits: int) -> Work:
 
 
 def _shaped(engine: Engine, width: int, height: int) -> onnx.ModelProto:
-    """The model at one picture size, every tensor's shape known."""
+    """The model at one picture size, padded as a session does, every tensor's shape known."""
+    multiple = engine.manifest.multiple
+    width, height = width + -width % multiple, height + -height % multiple
     model = onnx.load_from_string(engine.read_model())
     shapes: dict[str, tuple[int, ...]] = {"frame": (1, 1, height, width)}
     shapes |= {f"{state.name}_in": state.resolve(height, width) for state in engine.manifest.state}

@@ -194,6 +194,14 @@ def _calibration(path: Path) -> str:
         "redrawn": "drawn anew afterwards with the same weights and ranges, with",
     }  # fmt: skip
     rows = [[words, _plain(told[key])] for key, words in names.items() if key in told]
+    if "veil" in told:
+        veil = told["veil"]
+        learnt = f"{veil['scenes']} whole pictures, {veil['minutes']:g} minutes, {veil['steps']} steps"
+        aside = (
+            f"{veil['gain_db_on_scenes_kept_aside']:+g} dB, {100 * veil['of_discs_lost']:.1f} % of discs goes with it"
+        )
+        rows.append(["what lies over a picture, learnt from", learnt])
+        rows.append(["on pictures kept aside it gained", aside])
     if "frames" in told:
         rows.append(["calibration set", f"{len(told['frames'])} frames, listed by hash in calibration.json"])
     return _table(Table(["", ""], rows))

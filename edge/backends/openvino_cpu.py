@@ -45,7 +45,7 @@ class OpenVinoCpu:
         model = self._read(engine)
         padded = _padded(shape, engine.manifest.multiple)
         try:
-            compiled = self._compile(engine, model, padded)
+            compiled = self._compile(engine, model, shape, padded)
             session = OpenVinoSession(engine, compiled, shape, padded)
             session.warm_up()
         except (RuntimeError, EngineFault) as error:
@@ -63,12 +63,12 @@ class OpenVinoCpu:
         _check_ports(engine, "output", [port.get_any_name() for port in model.outputs], engine.manifest.outputs)
         return model
 
-    def _compile(self, engine: Engine, model: ov.Model, padded: Shape) -> ov.CompiledModel:
+    def _compile(self, engine: Engine, model: ov.Model, shape: Shape, padded: Shape) -> ov.CompiledModel:
         sizes: dict[Any, Any] = {"frame": [1, 1, padded.height, padded.width]}
         sizes |= {f"{s.name}_in": list(s.resolve(padded.height, padded.width)) for s in engine.manifest.state}
         model.reshape(sizes)
         _check_shapes(engine, model, padded)
-        _add_measure(model, measures=engine.manifest.scale == 1)
+        _add_measure(model, shape if engine.manifest.scale == 1 else None)
         integer = ov.Type.u8 if padded.bits == 8 else ov.Type.u16
         steps = PrePostProcessor(model)
         steps.input("frame").tensor().set_element_type(integer)
@@ -207,13 +207,16 @@ def _padded(shape: Shape, multiple: int) -> Shape:
     return Shape(-(-shape.height // multiple) * multiple, -(-shape.width // multiple) * multiple, shape.bits)
 
 
-def _add_measure(model: ov.Model, measures: bool) -> None:
-    """One more output: how far the picture was changed in the mean, which is finite exactly when the result is, as
-    integers could not tell us. Of an enlarged picture, which has nothing to be held against, the sum.
+def _add_measure(model: ov.Model, shape: Shape | None) -> None:
+    """One more output: how far the picture of this shape was changed in the mean, without what pads it. It is finite
+    exactly when the result is, as integers could not tell us. Of an enlarged picture, which has nothing to be held
+    against, the sum.
     """
     enhanced, axes = model.output("enhanced").get_node().input_value(0), np.array([0, 1, 2, 3])
-    if measures:
+    if shape is not None:
         changed = ops.abs(ops.subtract(enhanced, model.input("frame").get_node().output(0)))
+        if list(changed.output(0).shape[2:]) != [shape.height, shape.width]:
+            changed = ops.slice(changed, [0, 0], [shape.height, shape.width], [1, 1], [2, 3])
         measured = ops.reduce_mean(changed, axes, keep_dims=False)
     else:
         measured = ops.reduce_sum(enhanced, axes, keep_dims=False)

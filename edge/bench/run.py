@@ -22,7 +22,7 @@ from edge.access.curve import ClientKey, load_client, new_pair, save
 from edge.access.homes import Home
 from edge.bench.measure import STAGES, BareEye, DaemonEye, Eye, Seen, watching
 from edge.bench.sender import Job
-from edge.catalog import open_catalog
+from edge.catalog import Engine, open_catalog
 from edge.client import Control
 from edge.config import Engines
 from edge.errors import ConfigError, SourceUnavailable
@@ -55,11 +55,6 @@ class Options(msgspec.Struct, frozen=True):
     @property
     def family(self) -> str:
         return self.engine or getattr(Engines(), self.modality)
-
-    @property
-    def with_bare(self) -> bool:
-        """The bare script knows one stream, and a size its engine takes as it is."""
-        return self.streams == 1 and self.width % 4 == 0 and self.height % 4 == 0
 
 
 @dataclass(slots=True)
@@ -115,8 +110,9 @@ def run(options: Options, progress: Progress = lambda _what, _part: None) -> dic
         progress("starting the daemon", 0.05)
         daemon = stack.enter_context(_daemon(options, at, Path(home), keys))
         eyes: dict[str, Eye] = {"daemon": DaemonEye(at.pictures, load_client(keys.own) if keys else None)}
-        if options.with_bare:
-            stack.enter_context(_bare(options, at))
+        engine = _largest(options)
+        if _fits_bare(options, engine):
+            stack.enter_context(_bare(options, engine, at))
             eyes["bare"] = BareEye(at.bare_out)
         for eye in eyes.values():
             stack.callback(eye.close)
@@ -319,15 +315,25 @@ loopback = {"true" if keys else "false"}
         yield psutil.Process(process.pid)
 
 
-@contextlib.contextmanager
-def _bare(options: Options, at: Addresses) -> Generator[None]:
+def _largest(options: Options) -> Engine:
+    """What the daemon begins with."""
     family = open_catalog([]).family(options.family, options.modality)
     sizes = [rung for rung in Engines().rungs if rung in family]
     if not sizes:
-        raise ConfigError(f'no engine "{options.family}" for the bare script: all were refused, or there is none')
+        raise ConfigError(f'no engine "{options.family}" to measure: all were refused, or there is none')
+    return family[sizes[0]]
+
+
+def _fits_bare(options: Options, engine: Engine) -> bool:
+    """The bare script knows one stream, and a size its engine takes as it is."""
+    multiple = engine.manifest.multiple
+    return options.streams == 1 and options.width % multiple == options.height % multiple == 0
+
+
+@contextlib.contextmanager
+def _bare(options: Options, engine: Engine, at: Addresses) -> Generator[None]:
     size = [str(options.width), str(options.height), str(options.bits)]
-    model = str(family[sizes[0]].model_path)
-    command = [sys.executable, "-m", "edge.bench.bare", at.bare_in, at.bare_out, model, *size]
+    command = [sys.executable, "-m", "edge.bench.bare", at.bare_in, at.bare_out, str(engine.model_path), *size]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     with ended(process):
         assert process.stdout is not None

@@ -21,7 +21,7 @@ from edge.errors import ConfigError, EngineRefused, LimpidError
 from edge.signing import load_signer
 
 REFUSED = 1
-LEFT_OUT = (bundle.HEAD_FILE, "learning.png", "verified.json")  # what a bundle has no need of
+LEFT_OUT = (bundle.HEAD_FILE, "learning.png", "veil.png", "verified.json")  # what a bundle has no need of
 
 
 @dataclass(frozen=True, slots=True)

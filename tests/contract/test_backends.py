@@ -265,8 +265,7 @@ def test_what_a_session_measures_is_what_it_changed(opened: Open, shape: Shape) 
             continue
         assert session.change is not None
         by_hand = mean_change(picture, result, shape.full_scale)
-        # Beyond a side that is no multiple of the engine's, the edge is repeated, and counts.
-        assert session.change == pytest.approx(by_hand, rel=1e-3 if shape.width % 4 == 0 else 0.1, abs=1e-6)
+        assert session.change == pytest.approx(by_hand, rel=1e-3, abs=1e-6)
         assert (by_hand > 0.001) == (strength > 0)
 
 

@@ -16,7 +16,7 @@ import torch
 
 from calibration import quantize, redraw, unveil, whole_pictures
 from calibration.quantize import load_float
-from calibration.unveil import Learning, gathered, signs_of
+from calibration.unveil import Learning, errors, gathered, lost, retoned, signs_of, with_discs
 from calibration.whole_pictures import KEPT, PARTS, cells_of, film_of
 from edge.catalog import float_twin, read_engine, shipped_folder
 from engines import nets
@@ -32,7 +32,7 @@ SMALL_SCENES = (3, 4, 7, 11, 12, 14)
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An engine without a veil, where tools look for engines."""
+    """An engine, where tools look for engines."""
     shutil.copytree(shipped_folder() / NAME, tmp_path / NAME)
     for module in (unveil, redraw, quantize):
         monkeypatch.setattr(module, "HOME", tmp_path)
@@ -163,6 +163,52 @@ class TestLearning:
         assert again.at.aware
         given = torch.rand(1, SIGNS, 8, 8)
         assert torch.equal(again.averaged()(given), first.averaged()(given))
+
+    def test_with_more_time_it_goes_on_in_int8_and_never_back(
+        self, pictures: list[whole_pictures.Cells], tmp_path: Path
+    ) -> None:
+        first = Learning(pictures, tmp_path / "veil.pt", (0.3, 0.2))
+        first.run()
+        more = Learning(pictures, tmp_path / "veil.pt", (60.0, 0.2))  # its time in float is over
+        more.run()
+        assert more.at.step == first.at.step
+        further = Learning(pictures, tmp_path / "veil.pt", (0.3, 0.8))
+        further.run()
+        assert further.at.step > first.at.step
+        assert all(group["lr"] > 0 for group in further._optimiser.param_groups)
+
+    def test_what_is_beyond_black_can_be_brought_back(self, pictures: list[whole_pictures.Cells]) -> None:
+        cells = gathered([pictures[0][2]], None)
+        over = torch.full_like(cells[:, :1], 0.9).requires_grad_()  # more than there is
+        after, too_dark, _ = errors(over, cells)
+        assert float(too_dark.detach()) == pytest.approx(float(after.detach()))
+        after.sum().backward()
+        assert over.grad is not None
+        assert float(over.grad.min()) > 0, "less would be better, and the gradient says so"
+
+    def test_what_takes_discs_with_it_costs_more(self, pictures: list[whole_pictures.Cells]) -> None:
+        cells = gathered([picture[2] for picture in pictures[:2]], None)
+        marked, discs = with_discs(cells, np.random.default_rng(1))
+        calm = cells[:, PARTS.index("calm"), None]
+        assert float((marked[:, PARTS.index("calm"), None] - calm - discs).abs().max()) < 1e-6
+        assert 0 < float((discs != 0).float().mean()) < 0.9
+        assert float(lost(calm, calm, discs)) == 0
+        assert float(lost(calm, calm + discs, discs)) == pytest.approx(1)
+        assert float(lost(calm, calm - 0.5 * discs, discs)) == pytest.approx(0.5), "what adds to them, too"
+
+    def test_another_grey_map_changes_levels_and_grain_alike_and_black_stays_black(
+        self, pictures: list[whole_pictures.Cells]
+    ) -> None:
+        cells = gathered([pictures[0][2]], None)
+        cells[..., :3] = 0
+        toned = retoned(cells, np.random.default_rng(3))
+        for name in ("fresh", "lit", "inside"):
+            assert torch.equal(toned[:, PARTS.index(name)], cells[:, PARTS.index(name)])
+        assert not toned[..., :3].any()
+        steeper = (toned / cells)[0, PARTS.index("news"), :, 3:]
+        assert float(steeper.std()) < 1e-3
+        over = [each[:, PARTS.index("result")] - each[:, PARTS.index("truth")] for each in (cells, toned)]
+        assert torch.allclose(over[1][..., 3:], over[0][..., 3:] * steeper.mean(), atol=2e-3)
 
 
 class TestAttach:

@@ -14,7 +14,7 @@ SCRIPT = "import runpy, sys; sys.modules['torch'] = None; runpy.run_module(sys.a
 
 
 @pytest.mark.parametrize(
-    "module", ["engines.train", "calibration.quantize", "calibration.trim", "calibration.redraw"]
+    "module", ["engines.train", "calibration.quantize", "calibration.trim", "calibration.redraw", "calibration.unveil"]
 )  # fmt: skip
 def test_what_needs_pytorch_says_so_in_one_line(module: str) -> None:
     line = [sys.executable, "-c", SCRIPT, module, "ultrasound-clarity-small"]
