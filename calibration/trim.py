@@ -6,6 +6,9 @@ pixels and is added before a sigmoid:
 - `--wary`: how readily a pixel is taken for moved. More leaves a weaker ghost and more grain, less averages longer.
 - `--calm`: how much grain is taken away. More calms speckle further and costs faint lesions some of their contrast.
 
+And of the veil that is lifted from ultrasound (`engines/veil.py`) less can be taken: `--lift 0.8`, four fifths of it.
+Where something has just passed the veil is told less surely than elsewhere.
+
 The same numbers go into the INT8 file and its float twin and are written down in `calibration.json`; then the engine
 has to be judged again, and built for a GPU: where a sigmoid is driven far, FP16 may decide a pixel otherwise, and the
 build refuses that.
@@ -33,14 +36,15 @@ from engines.recipes import RECIPES, Recipe
 from engines.train import HOME
 
 
-def raised(model: bytes, wary: float, calm: float) -> bytes:
-    """The same file with these two kinds of biases raised."""
+def raised(model: bytes, wary: float, calm: float, lift: float = 1.0) -> bytes:
+    """The same file with these two kinds of biases raised, and so much of the veil lifted."""
     graph = onnx.load_model_from_string(model)
-    for bias in graph.graph.initializer:
-        by = wary if is_wary(bias.name) else calm if is_calm(bias.name) else 0.0
-        if by:
-            more = numpy_helper.to_array(bias) + by
-            bias.CopyFrom(numpy_helper.from_array(more.astype("float32"), bias.name))
+    for held in graph.graph.initializer:
+        by = wary if is_wary(held.name) else calm if is_calm(held.name) else 0.0
+        times = lift if is_lift(held.name) else 1.0
+        if by or times != 1:
+            changed = numpy_helper.to_array(held) * times + by
+            held.CopyFrom(numpy_helper.from_array(changed.astype("float32"), held.name))
     return graph.SerializeToString()
 
 
@@ -53,13 +57,20 @@ def is_calm(name: str) -> bool:
     return name.startswith("calm_") and name.endswith(".bias")
 
 
-def trim(recipe: Recipe, wary: float, calm: float) -> None:
+def is_lift(name: str) -> bool:
+    """What a veil's last layer is multiplied by: of INT8 weights their steps."""
+    return name in ("veil.head.weight", "veil.head.weight_scale", "veil.head.bias")
+
+
+def trim(recipe: Recipe, wary: float, calm: float, lift: float = 1.0) -> None:
     home = HOME / recipe.name
     engine = read_engine(home)
-    model, twin = (raised(one.read_model(), wary, calm) for one in (engine, float_twin(engine)))
+    model, twin = (raised(one.read_model(), wary, calm, lift) for one in (engine, float_twin(engine)))
     told = json.loads((home / "calibration.json").read_text())
     before = told.get("trimmed", {})
     told["trimmed"] = {name: round(before.get(name, 0.0) + more, 4) for name, more in (("wary", wary), ("calm", calm))}
+    if before.get("lift", 1.0) * lift != 1:
+        told["trimmed"]["lift"] = round(before.get("lift", 1.0) * lift, 4)
     manifest = manifest_text(recipe, load_float(recipe, twin), model, twin)
     drawn = {"model.onnx": model, "fp32.onnx": twin, MANIFEST: manifest.encode()}
     write_files(home, drawn | {"calibration.json": (json.dumps(told, indent=1) + "\n").encode()})
@@ -88,11 +99,18 @@ def main() -> None:
         "--wary", type=finite, default=0.0, help="readier to take a pixel for moved; tenths, either way"
     )
     parser.add_argument("--calm", type=finite, default=0.0, help="takes more grain away; tenths, either way")
+    parser.add_argument(
+        "--lift", type=finite, default=1.0, help="part of the veil that is lifted, of what is now; ultrasound"
+    )
     options = parser.parse_args()
-    if options.wary == options.calm == 0:
-        parser.error("by how much? --wary, --calm or both")
+    if options.wary == options.calm == 0 and options.lift == 1:
+        parser.error("by how much? --wary, --calm, --lift or several")
+    if not 0 < options.lift <= 2:
+        parser.error("--lift is a part of what is lifted now, up to twice as much")
+    if options.lift != 1 and RECIPES[options.name].task != "ultrasound":
+        parser.error(f"--lift: {options.name} has no veil")
     try:
-        trim(RECIPES[options.name], options.wary, options.calm)
+        trim(RECIPES[options.name], options.wary, options.calm, options.lift)
     except EngineRefused as error:
         raise SystemExit(str(error)) from error
 

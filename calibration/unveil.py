@@ -276,6 +276,7 @@ def bare(recipe: Recipe) -> tuple[Clarity, dict[str, Any]]:
     engine.read_model()  # or is refused
     told = json.loads((home / "calibration.json").read_text())
     told["limits"] = {name: limit for name, limit in told["limits"].items() if not name.startswith("veil.")}
+    told.get("trimmed", {}).pop("lift", None)
     net = load_float(recipe, float_twin(engine).read_model())
     assert isinstance(net, Clarity)
     net.veil = None

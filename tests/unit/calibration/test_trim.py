@@ -42,6 +42,16 @@ def test_only_the_named_biases_are_raised(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "fp32.onnx"])
+def test_of_a_veil_so_much_is_lifted_and_nothing_else_changes(name: str) -> None:
+    before = (shipped_folder() / NAME / name).read_bytes()
+    first, second = numbers(before), numbers(trim.raised(before, wary=0.0, calm=0.0, lift=0.5))
+    changed = {key for key, value in first.items() if not np.array_equal(value, second[key])}
+    assert changed == {"veil.head.bias", "veil.head.weight_scale" if name == "model.onnx" else "veil.head.weight"}
+    for key in changed:
+        assert second[key] == pytest.approx(0.5 * first[key], abs=1e-7)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "fp32.onnx"])
 def test_files_that_the_manifest_does_not_vouch_for_are_not_trimmed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -55,6 +65,19 @@ def test_files_that_the_manifest_does_not_vouch_for_are_not_trimmed(
     with pytest.raises(SystemExit, match=f"{name} is damaged or altered"):
         trim.main()
     assert {path.name: path.read_bytes() for path in home.iterdir()} == before
+
+
+@pytest.mark.parametrize("more", [["--lift", "0"], ["--lift", "3"], []])
+def test_a_lift_that_is_none_is_refused(
+    more: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(trim, "trim", pytest.fail)
+    for name, asked in ((NAME, more), ("fluoroscopy-clarity-small", more or ["--lift", "0.8"])):
+        monkeypatch.setattr(sys, "argv", ["trim", name, *asked])
+        with pytest.raises(SystemExit) as left:
+            trim.main()
+        assert left.value.code == 2
+        assert "--lift" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("amount", ["nan", "inf", "-inf", "much"])
@@ -89,7 +112,7 @@ def test_a_trimmed_engine_is_whole_and_says_by_how_much(tmp_path: Path, monkeypa
     told = json.loads((tmp_path / NAME / "calibration.json").read_text()).get("trimmed", {"wary": 0.0, "calm": 0.0})
     trim.trim(RECIPES[NAME], wary=0.25, calm=0.5)
     trim.trim(RECIPES[NAME], wary=0.0, calm=-0.25)
-    assert json.loads((tmp_path / NAME / "calibration.json").read_text())["trimmed"] == {
+    assert json.loads((tmp_path / NAME / "calibration.json").read_text())["trimmed"] == told | {
         "wary": pytest.approx(told["wary"] + 0.25),
         "calm": pytest.approx(told["calm"] + 0.25),
     }
