@@ -20,6 +20,8 @@ import argparse
 import json
 import math
 
+import numpy as np
+
 try:
     import onnx
     from onnx import numpy_helper
@@ -48,6 +50,17 @@ def raised(model: bytes, wary: float, calm: float, lift: float = 1.0) -> bytes:
     return graph.SerializeToString()
 
 
+def with_steps_of(model: bytes, twin: bytes) -> bytes:
+    """INT8's steps of a lifted veil as float weights tell them, to the last bit: or it could not be drawn anew."""
+    graph = onnx.load_model_from_string(model)
+    weights = {held.name: numpy_helper.to_array(held) for held in onnx.load_model_from_string(twin).graph.initializer}
+    for held in graph.graph.initializer:
+        if held.name == "veil.head.weight_scale":
+            steps = np.abs(weights["veil.head.weight"]).reshape(1, -1).max(1) / np.float32(127)
+            held.CopyFrom(numpy_helper.from_array(steps.astype(np.float32), held.name))
+    return graph.SerializeToString()
+
+
 def is_wary(name: str) -> bool:
     return name == "moved.bias"
 
@@ -66,6 +79,8 @@ def trim(recipe: Recipe, wary: float, calm: float, lift: float = 1.0) -> None:
     home = HOME / recipe.name
     engine = read_engine(home)
     model, twin = (raised(one.read_model(), wary, calm, lift) for one in (engine, float_twin(engine)))
+    if lift != 1:
+        model = with_steps_of(model, twin)
     told = json.loads((home / "calibration.json").read_text())
     before = told.get("trimmed", {})
     told["trimmed"] = {name: round(before.get(name, 0.0) + more, 4) for name, more in (("wary", wary), ("calm", calm))}

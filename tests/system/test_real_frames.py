@@ -103,7 +103,7 @@ def test_strength_nought_on_real_frames_is_the_file_itself() -> None:
 
 
 @pytest.mark.parametrize("paths", [CROPPED[:4], SCREENS[6:10]], ids=["cropped", "whole"])
-def test_grain_becomes_less_and_brightness_stays(paths: list[Path]) -> None:
+def test_grain_becomes_less_and_brightness_stays_but_for_a_veil(paths: list[Path]) -> None:
     rig = RealRig()
     pictures = load(paths)
     enhanced = rig.show(pictures, 3, **kind(pictures[0]))
@@ -112,7 +112,9 @@ def test_grain_becomes_less_and_brightness_stays(paths: list[Path]) -> None:
     for shown in enhanced:
         image = region.mask > 0
         before, after = (grey(pixels[region.box.slices]) for pixels in (shown.frame.pixels, shown.pixels))
-        assert abs(after[image].mean() - before[image].mean()) < 2.0
+        brighter = after[image].mean() - before[image].mean()
+        # What lies over a picture is lifted: a level or so of all of it, most below the skin line. Never the other way.
+        assert -3.0 < brighter < 2.0
         assert grain(after, image) < grain(before, image)
 
 

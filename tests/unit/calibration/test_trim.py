@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from calibration import trim
+from calibration import redraw, trim
 from edge import bundle
 from edge.catalog import read_engine, shipped_folder
 from edge.errors import EngineRefused
@@ -65,6 +65,14 @@ def test_files_that_the_manifest_does_not_vouch_for_are_not_trimmed(
     with pytest.raises(SystemExit, match=f"{name} is damaged or altered"):
         trim.main()
     assert {path.name: path.read_bytes() for path in home.iterdir()} == before
+
+
+def test_a_veil_that_was_lifted_less_can_be_drawn_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(shipped_folder() / NAME, tmp_path / NAME)
+    for module in (trim, redraw):
+        monkeypatch.setattr(module, "HOME", tmp_path)
+    trim.trim(RECIPES[NAME], wary=0.0, calm=0.0, lift=0.7)
+    assert redraw.redraw(RECIPES[NAME]) is False
 
 
 @pytest.mark.parametrize("more", [["--lift", "0"], ["--lift", "3"], []])
