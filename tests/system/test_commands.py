@@ -284,7 +284,7 @@ def test_the_demo_leaves_a_picture_a_clip_and_a_pair_in_its_archive(tmp_path: Pa
 def test_the_bench_has_every_figure_it_promises_and_loses_no_frame(tmp_path: Path) -> None:
     picture = tmp_path / "latency.png"
     report = told(
-        "bench", "--size", "320x240", "--seconds", 3, "--rounds", 1, "--json", "--picture", picture
+        "bench", "--size", "320x256", "--seconds", 3, "--rounds", 1, "--json", "--picture", picture
     )  # fmt: skip
     frames = report["frames"]
     assert set(frames) >= FRAMES
