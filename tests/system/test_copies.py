@@ -19,12 +19,12 @@ from edge.outbox import Draft, Outbox
 from tests.archives import free_port, orthanc, until
 from tests.system.forwarding import Forward, states
 from tests.system.process import ROOT
-from tests.unit.dicom.scenes import EXAM, as_stored, clip, pair, still, written
+from tests.unit.dicom.scenes import EXAM, STUDY, as_stored, clip, pair, still, written
 
 LOOKS = {"a clip in colour": clip("us colour"), "a still": still("us grey"), "fluoroscopy": clip("xrf 16 bits")}
 SECRETS = (
     "PHANTOM", "PH-1", "19700102", "ACC-1", "RP-1", "SPS-1", "limpid-1", "SN-0042", "Test Hospital", "20261120",
-    "abdomen-adult", "2.25.100",
+    "abdomen-adult", STUDY,
 )  # fmt: skip
 
 

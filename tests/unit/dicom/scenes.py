@@ -19,12 +19,13 @@ from edge.frame import Box, EngineId, Frame, Modality, PixelFormat, Pixels, Show
 
 STARTED = datetime(2026, 11, 20, 19, 15, 30, 250_000, timezone(timedelta(hours=1)))
 PATIENT = Patient(name="PHANTOM^ONE", id="PH-1", issuer="TEST", birth_date="19700102", sex="F", age="056Y", size_m=1.71)
+STUDY = "2.25.100200300400500600700800900"  # too long for a UID drawn at random to begin so
 ORDER = Order(
-    accession="ACC-1", study_uid="2.25.100", referring="PHANTOM^DOCTOR", procedure_id="RP-1", procedure="Liver",
+    accession="ACC-1", study_uid=STUDY, referring="PHANTOM^DOCTOR", procedure_id="RP-1", procedure="Liver",
     procedure_code=("45036-4", "LN", "US Abdomen"), step_id="SPS-1", step="Scan",
 )  # fmt: skip
 EXAM = Exam(
-    uid="2.25.7", study_uid="2.25.100", opened="2026-11-20T19:05:00+01:00", patient=PATIENT, order=ORDER,
+    uid="2.25.7", study_uid=STUDY, opened="2026-11-20T19:05:00+01:00", patient=PATIENT, order=ORDER,
     origin="worklist", body_part="ABDOMEN", operator="PHANTOM^NURSE", preset="abdomen-adult",
 )  # fmt: skip
 EMERGENCY = Exam(

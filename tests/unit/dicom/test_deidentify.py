@@ -18,12 +18,12 @@ from edge.dicom.deidentify import UncleanPixels, deidentified, deidentified_data
 from edge.dicom.private import CREATOR, DICTIONARY, GROUP
 from edge.dicom.profile import ACTIONS
 from edge.exam import Patient
-from tests.unit.dicom.scenes import EACH_LOOK, EXAM, LOOKS, as_stored, clip, pair, read, still, written
+from tests.unit.dicom.scenes import EACH_LOOK, EXAM, LOOKS, STUDY, as_stored, clip, pair, read, still, written
 
 KEY = b"sixteen bytes ok"
 SECRETS = (
     "PHANTOM", "PH-1", "19700102", "ACC-1", "RP-1", "SPS-1", "limpid-1", "SN-0042", "Test Hospital", "20261120",
-    "191530", "056Y", "abdomen-adult", ".54321", "2.25.100",
+    "191530.", "056Y", "abdomen-adult", ".54321", STUDY,
 )  # fmt: skip
 
 
