@@ -209,7 +209,6 @@ class EventSocket:
 
 def socket_of(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:
     sock = context.socket(kind)
-    sock.setsockopt(zmq.LINGER, 0)
     sock.setsockopt(zmq.MAXMSGSIZE, LARGEST_REQUEST)  # what is set after bind counts for nothing
     sock.setsockopt(zmq.RCVTIMEO, 100)
     return sock

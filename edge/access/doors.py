@@ -16,6 +16,9 @@ from edge.access.homes import REMEDY, is_beyond_this_host
 from edge.errors import ConfigError
 
 TELL_AFTER = 1000  # tries: another program has taken the address meanwhile
+# A socket that closes at once, while a message is half read by a caller that goes at that moment as well, brings the
+# whole process down, in libzmq itself (zeromq/libzmq, issue 3442). What is on its way may leave first.
+LEAVING_MS = 100
 
 
 class Watch(Protocol):
@@ -60,6 +63,7 @@ class Door:
             raise ConfigError(
                 f'{where} = "{address}" can be reached from other machines, and there is no server key: {REMEDY}'
             )
+        socket.setsockopt(zmq.LINGER, LEAVING_MS)
         try:
             if self._guard is not None:
                 self._guard.attend(name, socket)

@@ -36,7 +36,6 @@ class Publisher:
         self._wanted: set[bytes] = set()
         self._names: dict[str, tuple[tuple[Topic, bytes], ...]] = {}  # per stream: the topics somebody wants
         self._socket = context.socket(zmq.XPUB)
-        self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDHWM, options.hwm)
         self._socket.setsockopt(zmq.SNDBUF, BUFFER_BYTES)
         self._socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)

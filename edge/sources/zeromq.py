@@ -51,7 +51,6 @@ class ZeroMqSource:
         self._clock = clock
         self._captured = CaptureTimes(time.time_ns)
         self._socket = context.socket(zmq.PULL)
-        self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RCVHWM, options.hwm)
         self._socket.setsockopt(zmq.RCVBUF, BUFFER_BYTES)
         self._socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -205,6 +207,35 @@ def test_a_subscriber_that_stops_reading_loses_pictures_and_costs_the_others_non
         return report is not None and report.seq == 999
 
     poll_until(comes_through)
+
+
+CLOSING = """
+import sys
+import numpy as np, zmq
+from edge.displays.publish import Options, Publisher
+from edge.wire import Flag
+from tests.unit.test_publish import enhanced
+context, address = zmq.Context(), "ipc://" + sys.argv[1]
+big = enhanced(pixels=np.zeros((1024, 1024), np.uint8))
+for _ in range(60):
+    publisher = Publisher(Options(bind=address), context)
+    deaf = context.socket(zmq.SUB)
+    deaf.setsockopt(zmq.SUBSCRIBE, b"")
+    deaf.connect(address)
+    while not publisher._wanted:
+        publisher._hear_subscriptions()
+    for _ in range(10):
+        publisher.show(big, Flag.LIVE, 0)
+    deaf.close(linger=0)
+    publisher.close()
+"""
+
+
+def test_it_closes_in_the_midst_of_a_picture_while_a_display_goes_and_nothing_breaks(tmp_path: Path) -> None:
+    """With no patience at all libzmq gives up the whole process in one of some hundred such endings."""
+    line = [sys.executable, "-c", CLOSING, str(tmp_path / "pictures")]
+    left = subprocess.run(line, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=100, check=False)
+    assert left.returncode == 0, left.stderr
 
 
 def test_rubbish_sent_to_it_is_no_subscription(
