@@ -105,6 +105,7 @@ def _of_pictures(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
     tell("ghosts")
     passed = passing.examine(field, kind, plan)
     scores["ghost_percent"] = {who: each.ghost_percent for who, each in passed.items()}
+    scores["passing_kept"] = {who: each.kept for who, each in passed.items()}
     if kind == "fluoroscopy":
         scores["moving_wire"] = {who: each.width_ratio for who, each in passed.items()}
     if kind == "superres":

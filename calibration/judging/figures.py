@@ -32,6 +32,10 @@ MEASURES: dict[str, Measure] = {
     "wire_lateral_mm": Measure("Wire width, lateral", "how wide a point is drawn, across", "lower", "mm", False, 3),
     "cho": Measure("Detectability d'", "how surely a model reader finds weak lesions", "higher"),
     "ghost_percent": Measure("Ghost", "what is left where a wire or needle was a moment ago", "lower", "%", False),
+    "passing_kept": Measure(
+        "Kept of what moves", "contrast of a wire or needle while it moves, against the unprocessed one",
+        "higher, 1 is unchanged",
+    ),
     "moving_wire": Measure("Moving wire", "its width against the unprocessed one", "lower, 1 is unchanged", "", False),
     "grainy_psnr_db": Measure(
         "PSNR, grainy", "how near a picture with its speckle and noise comes to the large one it was halved from",

@@ -34,11 +34,13 @@ class Passed:
     width_ratio: float  # of the moving wire, against the unprocessed picture's; NaN where not told
     added_percent: float = 0.0  # beyond what the unprocessed picture shows there at the same age
     added_stderr: float = 0.0
+    kept: float = math.nan  # of its contrast while it moves, of what the unprocessed picture shows
 
 
 def examine(contestants: Field, kind: Kind, plan: Plan) -> dict[str, Passed]:
     ghosts: dict[str, list[list[float]]] = defaultdict(list)
     widths: dict[str, list[float]] = defaultdict(list)
+    contrasts: dict[str, list[float]] = defaultdict(list)
     for number in range(plan.passing_scenes):
         taking_part = contestants if number < plan.passing_peers else contestants.without("peer")
         with_it, without = _films(kind, number, plan.warm_up)
@@ -51,10 +53,12 @@ def examine(contestants: Field, kind: Kind, plan: Plan) -> dict[str, Passed]:
                 contrast = _shown_contrast(left, signal)
             ghosts[who.key].append([_ghost(left, signal, contrast, age) for age in _AGES])
             widths[who.key].append(_width(left) if kind == "fluoroscopy" else math.nan)
+            contrasts[who.key].append(_shown_contrast(left, signal) / contrast)
     usual = _mean(widths["input"])
     given = ghosts["input"]
     return {
-        key: Passed(_worst(ages), _mean(widths[key]) / usual, *_most_added(ages, given)) for key, ages in ghosts.items()
+        key: Passed(_worst(ages), _mean(widths[key]) / usual, *_most_added(ages, given), _mean(contrasts[key]))
+        for key, ages in ghosts.items()
     }
 
 
@@ -78,7 +82,7 @@ def _films(kind: Kind, number: int, warm_up: int) -> tuple[Clip, Clip]:
 
 
 def _shown_contrast(left: Floats, signal: Floats) -> float:
-    """The wire's contrast where it is, as the unprocessed picture shows it: the detector has blurred it."""
+    """The wire's contrast where it is, as a picture shows it: the detector has blurred it."""
     return statistics.fmean(float(shown[footprint(true)].mean()) for shown, true in zip(left, signal, strict=True))
 
 

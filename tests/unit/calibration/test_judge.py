@@ -197,6 +197,8 @@ def test_a_tenth_of_the_frame_before_is_a_ghost_of_a_tenth() -> None:
     assert found["input"].width_ratio == 1.0
     assert found["trailing"].added_percent == pytest.approx(10.0, abs=1.5)
     assert found["input"].added_percent == 0.0
+    assert found["trailing"].kept == pytest.approx(0.9, abs=0.015), "what was not there a moment ago is missing"
+    assert found["input"].kept == 1.0
 
 
 def test_what_is_in_the_picture_itself_is_no_ghost_but_only_at_its_own_age() -> None:
