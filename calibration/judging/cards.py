@@ -36,6 +36,11 @@ _NOT_FOR = (
     "picture that was changed is labelled ENHANCED."
 )
 
+_HELD = (
+    "Each peer mixed with the picture as it came, at the largest strength at which plain lesions keep nine tenths of "
+    "their contrast: on the judge's own lesions, which is kinder to it than any tuning.\n\n"
+)
+
 
 def write(judged: Judged, folder: Path) -> None:
     """All three files of one engine. Raises EngineRefused, and writes none, where its manifest would suffer."""
@@ -105,7 +110,7 @@ def _key_figures(judged: Judged) -> dict[str, float]:
 
 
 def card(judged: Judged, engine: Engine) -> str:
-    manifest = engine.manifest
+    manifest, held = engine.manifest, tables.held(judged)
     sections = [
         f"# {manifest.name}",
         f"{manifest.task}.",
@@ -118,6 +123,7 @@ def card(judged: Judged, engine: Engine) -> str:
         "### Targets\n\n" + _table(tables.verdicts(TARGETS, judged, judged.targets)),
         "### Figures\n\n" + _table(tables.figures(judged)),
         "### Beside each peer\n\n" + _table(tables.peers(judged)),
+        *(["### Beside each peer, held to the same gate\n\n" + _HELD + _table(held)] if held.rows else []),
         "### Finding weak lesions\n\n" + _table(tables.detections(judged)),
         "### Contrast of lesions\n\n" + _table(tables.recoveries(judged)) + "\n\n" + tables.invented(judged),
         "### By kind of scene\n\n" + _table(tables.strata(judged)) + _worst(judged),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import statistics
 from collections import defaultdict
@@ -12,6 +13,7 @@ import numpy as np
 
 from calibration.judging.clips import Clip, Field, Floats, Scene, film
 from calibration.judging.contestants import Kind
+from calibration.judging.holding import Mixed
 from calibration.judging.lesions import HEIGHT, STILL, UNIFORM, WIDTH, Condition, background, resting
 from calibration.judging.plan import HELD_OUT, Plan
 from calibration.measures import gcnr, speckle_snr, wire_fwhm
@@ -26,13 +28,14 @@ _QUARTER = 0.25  # the dose at which fluoroscopy is looked at
 _REACH_MM = 1.6  # of a wire's profile, both ways
 
 
-def examine(field: Field, kind: Kind, plan: Plan) -> Scores:
+def examine(field: Field, kind: Kind, plan: Plan, mixed: Mixed) -> Scores:
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for number in range(plan.contrast_scenes):
         scene, clip = inserted(kind, number, plan.warm_up)
         assert isinstance(scene, UltrasoundScene) or kind == "fluoroscopy"
         for contestant, results in field.show(clip):
             found["gcnr"][contestant.key] += _gcnrs(results[0], scene, clip)
+            mixed.note("gcnr", contestant, results[0], clip.inputs[0], functools.partial(_mean_gcnr, scene, clip))
             if isinstance(scene, UltrasoundScene):
                 grain = _between(results[0] - clip.truths[0])
                 found["speckle_snr"][contestant.key].append(speckle_snr(grain, scene.dynamic_range_db))
@@ -75,6 +78,10 @@ def _gcnrs(picture: Floats, scene: Scene, clip: Clip) -> list[float]:
         ring = (away > 1.2 * insert.radius_mm) & (away < 1.6 * insert.radius_mm) & clip.mask
         found.append(gcnr(picture[inside], picture[ring]))
     return found
+
+
+def _mean_gcnr(scene: Scene, clip: Clip, picture: Floats) -> float:
+    return statistics.fmean(_gcnrs(picture, scene, clip))
 
 
 def _away_mm(shape: tuple[int, ...], clip: Clip, scene: Scene, insert: Insert) -> Floats:

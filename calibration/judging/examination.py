@@ -24,7 +24,8 @@ from calibration.judging.contestants import (
     of_peers,
     unprocessed,
 )
-from calibration.judging.figures import Comparison, Detection, Found, Group, Judged, Recovered, Time, least_kept
+from calibration.judging.figures import Comparison, Detection, Found, Group, Held, Judged, Recovered, Time, least_kept
+from calibration.judging.holding import Mixed
 from calibration.judging.plan import Plan
 from calibration.measures import Invented, lead
 from edge.backends.openvino_cpu import OpenVinoCpu
@@ -42,6 +43,7 @@ class Evidence:
 
     rows: list[general.Row] = field(default_factory=list[general.Row])
     scores: dict[str, Scores] = field(default_factory=dict[str, Scores])  # measure -> contestant -> figure
+    mixed: Mixed = field(default_factory=Mixed)
     sightings: list[observer.Sighting] = field(default_factory=list[observer.Sighting])
     kept: fidelity.Kept = field(default_factory=fidelity.Kept)
     invented: dict[str, Invented] = field(default_factory=dict[str, Invented])
@@ -95,11 +97,12 @@ def _of_lesions(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
 def _of_pictures(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
     """All else, but the times, which need the machine to themselves."""
     tell("likeness to the truth")
-    rows = general.examine(field, kind, plan)
+    mixed = Mixed()
+    rows = general.examine(field, kind, plan, mixed)
     scores = {measure: general.means(rows, measure) for measure in ("psnr_db", "ssim", "edges", "flicker")}
     scores["flicker"] = {who: 100.0 * value for who, value in scores["flicker"].items()}
     tell("contrast and wires")
-    scores |= contrast.examine(field, kind, plan)
+    scores |= contrast.examine(field, kind, plan, mixed)
     tell("invented structures")
     invented = fidelity.search(field, kind, plan)
     tell("ghosts")
@@ -115,7 +118,7 @@ def _of_pictures(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
     artefacts = passing.artefacts(field, kind, plan)
     tell("drift")
     drift = lasting.drift(field, kind, plan)
-    return Evidence(rows, scores, invented=invented, passed=passed, artefacts=artefacts, drift=drift)
+    return Evidence(rows, scores, mixed=mixed, invented=invented, passed=passed, artefacts=artefacts, drift=drift)
 
 
 def conclude(kind: Kind, engines: list[Engine], plan: Plan, parts: dict[Part, Evidence]) -> list[Judged]:
@@ -166,6 +169,7 @@ def _judged(engine: Engine, kind: Kind, plan: Plan, peers: list[str], evidence: 
         worst_stratum=general.worst(groups),
         ghost_added=passed.added_percent,
         ghost_added_stderr=passed.added_stderr,
+        peers_held=_held(peers, evidence),
         plain_kept={who: least_kept(_recovered(who, evidence.kept), plain=True) for who in (name, *peers)},
         notes=_notes(plan, peers),
     )
@@ -229,6 +233,11 @@ def _recovered(name: str, kept: fidelity.Kept) -> list[Recovered]:
         )
         for row in sorted(kept.of(name), key=lambda row: (row.condition, row.lesion))
     ]
+
+
+def _held(peers: list[str], evidence: Evidence) -> dict[str, Held]:
+    found = {who: evidence.mixed.held(who, _recovered(who, evidence.kept)) for who in peers}
+    return {who: held for who, held in found.items() if held is not None}
 
 
 def _found(counts: Invented) -> Found:

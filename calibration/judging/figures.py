@@ -102,6 +102,14 @@ def least_kept(rows: list[Recovered], plain: bool) -> float:
     return min((row.value / min(1.0, row.input) for row in rows if row.plain == plain), default=math.nan)
 
 
+class Held(msgspec.Struct, frozen=True):
+    """A peer at the strength at which it would pass the gate of lesions."""
+
+    strength: float  # 1 is all of it, 0 the picture as it came
+    psnr_db: float
+    gcnr: float
+
+
 class Found(msgspec.Struct, frozen=True):
     """Structures that are not in the truth, in lesion-free frames."""
 
@@ -163,6 +171,7 @@ class Judged(msgspec.Struct):
     ghost_added: float = 0.0  # per cent, beyond what the unprocessed picture shows at the same age
     ghost_added_stderr: float = 0.0
     plain_kept: dict[str, float] = {}  # who -> the least that a plain lesion keeps of the contrast that the input shows
+    peers_held: dict[str, Held] = {}
     times: dict[str, Time] = {}
     real: RealFrames | None = None
     notes: list[str] = []
@@ -214,7 +223,7 @@ def for_machines(judged: Judged) -> dict[str, object]:
         "drift_db": judged.drift_db, "drift_frames": judged.drift_frames,
         "invented_per_1000": judged.invented.per_1000,
         "lesion_contrast_recovery": {"min": low, "median": middle, "max": high},
-        "plain_lesions_keep": judged.plain_kept,
+        "plain_lesions_keep": judged.plain_kept, "peers_held": judged.peers_held,
         "artefacts_left_percent": {name: comparison.engine for name, comparison in judged.artefacts.items()},
         "ms_int8": own.median_ms if own else None, "ms_int8_p90": own.p90_ms if own else None,
         "ms_fp32": twin.median_ms if twin else None, "ms_fp32_p90": twin.p90_ms if twin else None,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.judging.clips import Clip, Field, Floats, Scene, film
 from calibration.judging.contestants import INPUT, Kind
+from calibration.judging.holding import Mixed
 from calibration.judging.plan import HELD_OUT, Plan
 from calibration.judging.strata import strata_of
 from calibration.measures import edge_preservation, flicker, psnr_db, ssim
@@ -48,12 +51,18 @@ class Stratum:
         return self.psnr_db - self.psnr_input_db
 
 
-def examine(field: Field, kind: Kind, plan: Plan) -> list[Row]:
+def examine(field: Field, kind: Kind, plan: Plan, mixed: Mixed) -> list[Row]:
     rows: list[Row] = []
     for number, clip in enumerate(clips(kind, plan)):
         for contestant, results in field.show(clip):
             rows.append(_row(contestant.key, number, clip, results))
+            for shown, came, truth in zip(results, clip.inputs, clip.truths, strict=True):
+                mixed.note("psnr_db", contestant, shown, came, functools.partial(_likeness, truth, clip.mask))
     return rows
+
+
+def _likeness(truth: Floats, mask: NDArray[np.bool_], picture: Floats) -> float:
+    return psnr_db(picture, truth, mask)
 
 
 def clips(kind: Kind, plan: Plan) -> Iterator[Clip]:

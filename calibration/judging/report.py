@@ -122,6 +122,7 @@ def _engine(one: Judged) -> str:
         "Targets": _table(tables.verdicts(TARGETS, one, one.targets)),
         "Figures": _table(tables.figures(one)),
         "Beside each peer": _table(tables.peers(one)),
+        "Beside each peer, held to the gate of lesions": _table(tables.held(one)),
         "Finding weak lesions": _FINDING + _finding(one) + _table(tables.detections(one)),
         "Contrast of lesions": _CONTRAST + _table(tables.recoveries(one)) + f"<p>{tables.invented(one)}</p>",
         "By kind of scene": worst + _table(tables.strata(one)),

@@ -102,6 +102,16 @@ def peers(judged: Judged) -> Table:
     return Table(["", "PSNR, dB", "gCNR", "d'", "plain lesions keep at least", "ms a frame"], rows)
 
 
+def held(judged: Judged) -> Table:
+    """The same, where each may change a picture only as far as its lesions allow."""
+    rows = [
+        [who, f"{100 * one.strength:.0f} %", number(one.psnr_db), number(one.gcnr)]
+        for who, one in sorted(judged.peers_held.items())
+    ]
+    ours = [[judged.engine, "100 %", *(number(judged.measures[name].engine) for name in ("psnr_db", "gcnr"))]]
+    return Table(["held to the gate of lesions", "of its strength", "PSNR, dB", "gCNR"], ours + rows if rows else [])
+
+
 def _of(comparison: Comparison, who: str, engine: str) -> float | None:
     return comparison.engine if who == engine else comparison.peers.get(who)
 
