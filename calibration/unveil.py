@@ -14,6 +14,7 @@ anew; both times the same must be taken away.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import time
@@ -39,6 +40,7 @@ from calibration.whole_pictures import PARTS, Cells, Glass, fingerprint, open_pi
 from edge.catalog import float_twin, read_engine
 from edge.errors import EngineRefused
 from engines import export
+from engines import veil as veil_code
 from engines.curve import draw_curve
 from engines.folder import MANIFEST, write_files
 from engines.layers import CENTRE, STEP, Quantiser, hold_to_int8
@@ -65,6 +67,9 @@ OF_DISCS = 4.0  # what discs that are lost altogether add to the loss, in dB
 # Strips over which a needle has just passed: how many, half their widths and lengths in cells, how much they changed.
 STRIPS, WIDTHS, LENGTHS, NEWS = 3, (0.5, 2.0), (6.0, 40.0), 0.4
 OF_STRIPS = 40.0  # what a veil that differs there by all of full scale adds to the loss, in dB
+FROM_NOTHING = (
+    0.5  # of the time in float, until it does so in full: what takes nothing differs nowhere, and learns little
+)
 _CALM, _NEWS, _FRAME_GRAIN = (PARTS.index(name) for name in ("calm", "news", "grain of the frame"))
 _LIT, _TRUTH, _RESULT, _SHARE, _INSIDE = (PARTS.index(name) for name in ("lit", "truth", "result", "share", "inside"))
 _LEVELS = (_CALM, _TRUTH, _RESULT)
@@ -230,13 +235,13 @@ class Learning:
             part = (self.at.seconds - began_s) / (until_s - began_s)
             for group in self._optimiser.param_groups:
                 group["lr"] = rate * min(1.0, part / LEARN + 0.01) * (0.505 + 0.495 * math.cos(math.pi * part))
-            losses.append(self._step())
+            losses.append(self._step(1.0 if self.at.aware else min(1.0, part / FROM_NOTHING)))
             self.at.seconds += time.monotonic() - started
             if time.monotonic() - noted > 60 or self.at.seconds >= until_s:
                 self._note(float(np.mean(losses)))
                 losses, noted = [], time.monotonic()
 
-    def _step(self) -> float:
+    def _step(self, strictly: float) -> float:
         rng = np.random.default_rng((self.at.step, 0x0EA1))
         alike = min(BATCH * NEARLY_ALIKE, len(self._moments))
         first = int(rng.integers(0, len(self._moments) - alike + 1))
@@ -252,7 +257,8 @@ class Learning:
         over = functional.leaky_relu(signed, LEAK)
         after, too_dark, before = errors(over, torch.cat((cells, marked)))
         plain, with_them = over.chunk(2)
-        kept = OF_DISCS * lost(plain, with_them, discs) + OF_STRIPS * strayed(plain, with_them, passed * (discs == 0))
+        off = strayed(plain, with_them, passed * (discs == 0))
+        kept = OF_DISCS * lost(plain, with_them, discs) + strictly * OF_STRIPS * off
         loss = kept - gain_db(after + TOO_DARK * too_dark, before)
         self._optimiser.zero_grad()
         loss.backward()
@@ -285,15 +291,17 @@ class Learning:
     def on_those_aside(self) -> Aside:
         """Picture by picture."""
         veil, rng = self.averaged(), np.random.default_rng(0x0A51)
-        found: list[tuple[float, float, float]] = []
+        found: list[tuple[float, float]] = []
+        offs: list[float] = []  # of those pictures in which a strip lies
         for moment in self._aside:
             young, cells = beside_first([moment], None).unbind(1)
             (marked, discs), (since, passed) = with_discs(cells, rng), with_strips(cells, young, rng)
             over, over_marked, over_since = (veil(signs_of(each)) for each in (cells, marked, since))
             after, _, before = errors(over, cells)
-            gone, off = lost(over, over_marked, discs), strayed(over, over_since, passed)
-            found.append((float(gain_db(after, before)), float(gone), float(off)))
-        return Aside(*(float(mean) for mean in np.mean(found, axis=0)))
+            found.append((float(gain_db(after, before)), float(lost(over, over_marked, discs))))
+            offs += [float(strayed(over, over_since, passed))] if passed.any() else []
+        gain, gone = np.mean(found, axis=0)
+        return Aside(float(gain), float(gone), float(np.mean(offs)) if offs else 0.0)
 
     # --- what stays -----------------------------------------------------------------------------------------
 
@@ -337,6 +345,12 @@ def bare(recipe: Recipe) -> tuple[Clarity, dict[str, Any]]:
     net.veil = None
     set_limits(net, told["limits"])
     return net, told
+
+
+def taught() -> str:
+    """Changes with what is asked of a veil: a half learnt one is not gone on with when something else is asked."""
+    code = (Path(__file__), Path(veil_code.__file__))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:8]
 
 
 def glass(recipe: Recipe, folder: Path) -> Glass:
@@ -383,7 +397,7 @@ def main() -> None:
     try:
         through = [glass(recipe, options.out) for recipe in recipes]
         pictures = open_pictures(options.bank, through, options.scenes)
-        saved = options.out / f"veil-{fingerprint(through)}.pt"
+        saved = options.out / f"veil-{fingerprint(through)}-{taught()}.pt"
         learning = Learning(pictures, saved, (60 * options.minutes, 60 * options.aware_minutes))
         veil = learning.run()
         for recipe in recipes:

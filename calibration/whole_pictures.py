@@ -28,9 +28,10 @@ from edge.backends import Shape
 from edge.catalog import read_engine
 from edge.phantom import UltrasoundPhantom, UltrasoundScene
 from engines import bank
+from engines import veil as veil_code
 from engines.layers import BLOCK, LIT
 from engines.nets import PIXELS
-from engines.veil import APART, AROUND, CELL, STANDS_OUT, VEILED, share
+from engines.veil import VEILED, share
 
 Floats: TypeAlias = NDArray[Any]  # levels 0..1 in single precision
 Cells: TypeAlias = NDArray[np.float16]  # [moments, PARTS, h / 8, w / 8]
@@ -216,8 +217,8 @@ def _file(folder: Path, seed: int) -> Path:
 
 def fingerprint(through: Sequence[Glass]) -> str:
     """Changes with the engines that films are seen through, and with what decides how a cell looks."""
-    code = [Path(__file__), Path(bank.__file__), *sorted(bank.PHANTOM.glob("*.py"))]
-    digest = hashlib.sha256(repr((LIT, CELL, VEILED, AROUND, STANDS_OUT, APART)).encode())
+    code = [Path(__file__), Path(bank.__file__), Path(veil_code.__file__), *sorted(bank.PHANTOM.glob("*.py"))]
+    digest = hashlib.sha256(repr(LIT).encode())
     for path in [*code, *(glass.model for glass in through)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

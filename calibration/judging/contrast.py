@@ -28,14 +28,15 @@ _QUARTER = 0.25  # the dose at which fluoroscopy is looked at
 _REACH_MM = 1.6  # of a wire's profile, both ways
 
 
-def examine(field: Field, kind: Kind, plan: Plan, mixed: Mixed) -> Scores:
+def examine(field: Field, kind: Kind, plan: Plan, mixed: Mixed | None = None) -> Scores:
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for number in range(plan.contrast_scenes):
         scene, clip = inserted(kind, number, plan.warm_up)
         assert isinstance(scene, UltrasoundScene) or kind == "fluoroscopy"
         for contestant, results in field.show(clip):
             found["gcnr"][contestant.key] += _gcnrs(results[0], scene, clip)
-            mixed.note("gcnr", contestant, results[0], clip.inputs[0], functools.partial(_mean_gcnr, scene, clip))
+            if mixed is not None:
+                mixed.note("gcnr", contestant, results[0], clip.inputs[0], functools.partial(_mean_gcnr, scene, clip))
             if isinstance(scene, UltrasoundScene):
                 grain = _between(results[0] - clip.truths[0])
                 found["speckle_snr"][contestant.key].append(speckle_snr(grain, scene.dynamic_range_db))

@@ -49,12 +49,14 @@ class Kept:
     """Listens to the observer's pairs and gathers what became of each lesion."""
 
     def __init__(self) -> None:
-        # condition, lesion, contestant -> (true contrast, recovery) of each
-        self._found: dict[tuple[str, str, str], list[tuple[float, float]]] = defaultdict(list)
+        # condition, lesion, contestant -> where it was, in turn: (true contrast, recovery)
+        self._found: dict[tuple[str, str, str], dict[int, tuple[float, float]]] = defaultdict(dict)
+        self._turn = 0
         self._plain: set[str] = set()  # lesions
 
     def listen(self, condition: Condition, pair: Pair, shown: dict[str, tuple[Floats, Floats]]) -> None:
         true = pair.present.truths[0], pair.absent.truths[0]
+        self._turn += 1
         for placed in pair.lesions:
             squares = [crop(picture, placed) for picture in true]
             if squares[0] is None or squares[1] is None:
@@ -67,14 +69,24 @@ class Kept:
             for key, (present, absent) in shown.items():
                 treated = _square(present, placed), _square(absent, placed)
                 recovery = contrast_recovery(*treated, squares[0], squares[1], mask)
-                self._found[condition.words, placed.label, key].append((contrast, recovery))
+                self._found[condition.words, placed.label, key][self._turn] = (contrast, recovery)
 
-    def of(self, contestant: str) -> list[Recovery]:
+    def of(self, contestant: str, shown_to: str | None = None) -> list[Recovery]:
+        """Of the lesions that this other was shown as well: some are shown a few of them."""
+        found = {
+            (condition, lesion): self._both(condition, lesion, contestant, shown_to or contestant)
+            for condition, lesion, key in self._found
+            if key == contestant
+        }
         return [
-            dataclasses.replace(_pooled(condition, lesion, found), plain=lesion in self._plain)
-            for (condition, lesion, key), found in self._found.items()
-            if key == contestant and len(found) > 1
+            dataclasses.replace(_pooled(condition, lesion, values), plain=lesion in self._plain)
+            for (condition, lesion), values in found.items()
+            if len(values) > 1
         ]
+
+    def _both(self, condition: str, lesion: str, contestant: str, other: str) -> list[tuple[float, float]]:
+        theirs = self._found.get((condition, lesion, other), {})
+        return [value for turn, value in self._found[condition, lesion, contestant].items() if turn in theirs]
 
 
 def _square(picture: Floats, placed: Placed) -> Floats:

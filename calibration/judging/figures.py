@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-VERSION = 2  # of these figures: raised whenever a measure or its scenes change, so that old ones are not compared
+VERSION = 3  # of these figures: raised whenever a measure or its scenes change, so that old ones are not compared
 
 
 class Measure(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ MEASURES: dict[str, Measure] = {
     "cho": Measure("Detectability d'", "how surely a model reader finds weak lesions", "higher"),
     "ghost_percent": Measure("Ghost", "what is left where a wire or needle was a moment ago", "lower", "%", False),
     "passing_kept": Measure(
-        "Kept of what moves", "contrast of a wire or needle while it moves, against the unprocessed one",
+        "Needle or wire", "its contrast, against the unprocessed one: a needle that is drawn back, a wire that crosses",
         "higher, 1 is unchanged",
     ),
     "moving_wire": Measure("Moving wire", "its width against the unprocessed one", "lower, 1 is unchanged", "", False),

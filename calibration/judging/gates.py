@@ -27,7 +27,7 @@ INVENTED_MORE = 0.1  # of what the input itself shows
 INT8_LOST_DB, INT8_LOST_GCNR, INT8_LOST_CHO = 0.2, 0.01, 3.0  # against float: dB, gCNR, per cent of d'
 DRIFT_DB = 0.05  # the last frames of a long film against all of it
 GHOST = 2.0  # per cent of the contrast of what has passed
-PASSING_LEAST = 0.75  # of the contrast, as the input shows it, of a wire or needle that passes
+PASSING_LEAST = 0.75  # of the contrast, as the input shows it, of a needle, or of a wire while it moves
 # --- targets
 PASSING_WHOLE = 0.9  # of the same
 PSNR_LEAD_DB: dict[Kind, float] = {"ultrasound": 3.0, "fluoroscopy": 2.0, "superres": 1.0}  # over the best peer
@@ -175,7 +175,7 @@ GATES: tuple[Rule, ...] = (
          lambda j: f"{j.drift_db:+.3f} dB in {j.drift_frames} frames"),
     Rule("no_ghost", f"less than {GHOST:g} % left of what has passed, beyond what is in the picture itself",
          _leaves_no_ghost, lambda j: f"{j.ghost_added:.2f} %, give or take {j.ghost_added_stderr:.2f}"),
-    Rule("passing_kept", f"a wire or needle keeps {PASSING_LEAST:g} of its contrast while it moves",
+    Rule("passing_kept", f"a needle, or a wire while it moves, keeps {PASSING_LEAST:g} of its contrast",
          lambda j: j.measures["passing_kept"].engine >= PASSING_LEAST,
          lambda j: f"{j.measures['passing_kept'].engine:.2f}", _IN_PLACE),
     Rule("strength_nought_exact", "strength 0 is the original, bit for bit", lambda j: j.strength_nought_exact,
@@ -247,7 +247,7 @@ def _times(name: str) -> Callable[[Judged], str]:
 
 
 TARGETS: tuple[Rule, ...] = (
-    Rule("passing_whole", f"a wire or needle keeps {PASSING_WHOLE:g} of its contrast while it moves",
+    Rule("passing_whole", f"a needle, or a wire while it moves, keeps {PASSING_WHOLE:g} of its contrast",
          lambda j: j.measures["passing_kept"].engine >= PASSING_WHOLE,
          lambda j: f"{j.measures['passing_kept'].engine:.2f}", _IN_PLACE),
     Rule("faint_lesions_kept", f"lesions near what can be seen keep {RECOVERY_LEAST:g} of the contrast in the input",

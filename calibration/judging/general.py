@@ -51,12 +51,12 @@ class Stratum:
         return self.psnr_db - self.psnr_input_db
 
 
-def examine(field: Field, kind: Kind, plan: Plan, mixed: Mixed) -> list[Row]:
+def examine(field: Field, kind: Kind, plan: Plan, mixed: Mixed | None = None) -> list[Row]:
     rows: list[Row] = []
     for number, clip in enumerate(clips(kind, plan)):
         for contestant, results in field.show(clip):
             rows.append(_row(contestant.key, number, clip, results))
-            for shown, came, truth in zip(results, clip.inputs, clip.truths, strict=True):
+            for shown, came, truth in zip(results, clip.inputs, clip.truths, strict=True) if mixed else ():
                 mixed.note("psnr_db", contestant, shown, came, functools.partial(_likeness, truth, clip.mask))
     return rows
 

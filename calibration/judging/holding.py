@@ -27,7 +27,7 @@ class Mixed:
     def note(
         self, measure: str, who: Contestant, shown: Floats, came: Floats, measured: Callable[[Floats], float]
     ) -> None:
-        if who.role == "peer" and shown.shape == came.shape:
+        if who.role == "peer":
             more = shown - came
             values = [measured(came + strength * more) for strength in STRENGTHS]
             self._found.setdefault((measure, who.key), []).append(values)
@@ -37,18 +37,18 @@ class Mixed:
         return statistics.fmean(values[STRENGTHS.index(strength)] for values in each)
 
     def held(self, who: str, lesions: Sequence[Recovered]) -> Held | None:
-        """None of one that was not mixed: where pictures are enlarged there is nothing to mix with."""
-        if ("psnr_db", who) not in self._found:
+        """None of one that was not mixed, or was shown no lesion that is plain."""
+        if ("psnr_db", who) not in self._found or not any(row.plain for row in lesions):
             return None
         strength = largest_strength(lesions)
         return Held(strength, self.at("psnr_db", who, strength), self.at("gcnr", who, strength))
 
 
 def largest_strength(lesions: Sequence[Recovered]) -> float:
-    """At which all that is plain is kept and nothing exaggerated; as an engine's gate asks it."""
+    """At which all that is plain is kept and nothing exaggerated; as an engine's gate asks it in a full run."""
     return max(strength for strength in STRENGTHS if strength == 0 or all(_passes(row, strength) for row in lesions))
 
 
 def _passes(row: Recovered, strength: float) -> bool:
     shown = (1 - strength) * row.input + strength * row.value
-    return shown <= max(RECOVERY_MOST, row.input) and (not row.plain or shown >= RECOVERY_LEAST * min(1.0, row.input))
+    return shown <= RECOVERY_MOST and (not row.plain or shown >= RECOVERY_LEAST * min(1.0, row.input))

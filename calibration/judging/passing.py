@@ -34,7 +34,7 @@ class Passed:
     width_ratio: float  # of the moving wire, against the unprocessed picture's; NaN where not told
     added_percent: float = 0.0  # beyond what the unprocessed picture shows there at the same age
     added_stderr: float = 0.0
-    kept: float = math.nan  # of its contrast while it moves, of what the unprocessed picture shows
+    kept: float = math.nan  # of its contrast, of what the unprocessed picture shows. A needle slides along itself
 
 
 def examine(contestants: Field, kind: Kind, plan: Plan) -> dict[str, Passed]:

@@ -16,7 +16,6 @@ from calibration.judging.clips import Clip, Field, boxed, film, halved
 from calibration.judging.contestants import Contestant, EngineTreatment, kind_of, of_peers, unprocessed
 from calibration.judging.figures import Judged
 from calibration.judging.gates import GATES, TARGETS
-from calibration.judging.holding import Mixed
 from calibration.judging.plan import HELD_OUT, QUICK
 from calibration.judging.strata import strata_of
 from calibration.peers import PEERS
@@ -249,7 +248,7 @@ def test_strength_nought_is_not_believed_but_looked_at() -> None:
 
 def test_super_resolution_is_given_half_the_sides_and_held_against_all_of_it() -> None:
     field = Field([unprocessed("superres"), *of_peers("superres")], enlarges=True)
-    rows = general.examine(field, "superres", dataclasses.replace(TINY, enlarging_scenes=2), Mixed())
+    rows = general.examine(field, "superres", dataclasses.replace(TINY, enlarging_scenes=2))
     means = general.means(rows, "psnr_db")
     assert means["lanczos"] > means["input"]
     swings = enlarging.overshoots_percent(field, 2)

@@ -35,3 +35,15 @@ def test_the_least_that_is_kept_of_a_plain_lesion(shown: tuple[Condition, list[P
     assert least_kept(_recovered("dull", kept), plain=True) == pytest.approx(0.4, abs=0.01)
     assert least_kept(_recovered("true", kept), plain=True) == pytest.approx(1.0, abs=0.01)
     assert math.isnan(least_kept(_recovered("absent", kept), plain=True))
+
+
+def test_who_is_shown_some_lesions_is_held_against_what_the_input_shows_of_these(
+    shown: tuple[Condition, list[Pair]],
+) -> None:
+    condition, some = shown
+    kept = Kept()
+    for number, pair in enumerate(some):
+        given = flattened(pair, 0.6 if number % 2 else 1.0)
+        kept.listen(condition, pair, {INPUT: given, "slow": given} if number % 2 else {INPUT: given})
+    assert {round(row.input, 1) for row in _recovered("slow", kept)} == {0.6}
+    assert all(0.65 < row.input < 0.95 for row in _recovered(INPUT, kept))
