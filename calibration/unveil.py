@@ -6,22 +6,20 @@ then for a while in INT8 from ranges that are fitted to it. Run it again and it 
 judged again.
 
 What is asked is the judge's own measure, each picture's error in dB, as far as cells of 8x8 pixels can tell it; a
-picture that becomes darker than its truth pays more than one that keeps some of its veil. And neither a lesion nor what
-has just passed is a veil: each picture is seen twice, once with discs in it, and with strips in which the mean begins
-anew; both times the same must be taken away.
+picture that becomes darker than its truth pays more than one that keeps some of its veil. And a lesion is no veil: each
+picture is seen twice, with discs in it and without, and both must lose the same.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +38,6 @@ from calibration.whole_pictures import PARTS, Cells, Glass, fingerprint, open_pi
 from edge.catalog import float_twin, read_engine
 from edge.errors import EngineRefused
 from engines import export
-from engines import veil as veil_code
 from engines.curve import draw_curve
 from engines.folder import MANIFEST, write_files
 from engines.layers import CENTRE, STEP, Quantiser, hold_to_int8
@@ -64,16 +61,9 @@ STEEPER, BRIGHTER = (0.75, 1.3), 0.1  # grey maps, beside those that were drawn
 DISCS, RADII, STRENGTHS = 6, (math.log(0.6), math.log(5.0)), (math.log(0.015), math.log(0.25))
 LIT_ENOUGH, LEAST_LEVEL = 0.9, 0.12  # of a cell that a disc may change: where all is nearly black none could be seen
 OF_DISCS = 4.0  # what discs that are lost altogether add to the loss, in dB
-# Strips over which a needle has just passed: how many, half their widths and lengths in cells, how much they changed.
-STRIPS, WIDTHS, LENGTHS, NEWS = 3, (0.5, 2.0), (6.0, 40.0), 0.4
-OF_STRIPS = 40.0  # what a veil that differs there by all of full scale adds to the loss, in dB
-FROM_NOTHING = (
-    0.5  # of the time in float, until it does so in full: what takes nothing differs nowhere, and learns little
-)
-_CALM, _NEWS, _FRAME_GRAIN = (PARTS.index(name) for name in ("calm", "news", "grain of the frame"))
-_LIT, _TRUTH, _RESULT, _SHARE, _INSIDE = (PARTS.index(name) for name in ("lit", "truth", "result", "share", "inside"))
+_CALM, _LIT, _TRUTH, _RESULT, _INSIDE = (PARTS.index(name) for name in ("calm", "lit", "truth", "result", "inside"))
 _LEVELS = (_CALM, _TRUTH, _RESULT)
-_TONES = (*_LEVELS, _NEWS, _FRAME_GRAIN, PARTS.index("grain of the mean"))
+_TONES = (*_LEVELS, *(PARTS.index(name) for name in ("news", "grain of the frame", "grain of the mean")))
 _SCALES = torch.tensor([1, SIGN_GAIN, SIGN_GAIN, SIGN_GAIN, 0.5, 0.5])[:, None, None]
 _MIDDLES = torch.tensor([CENTRE, 0, 0, 0, 0, 0])[:, None, None]
 
@@ -84,32 +74,23 @@ def signs_of(cells: Tensor) -> Tensor:
 
 
 def gathered(pictures: Sequence[np.ndarray], rng: np.random.Generator | None) -> Tensor:
-    """[n, ..., h, w], black beside the smaller ones; half of them mirrored."""
-    rows, columns = (max(picture.shape[side] for picture in pictures) for side in (-2, -1))
-    whole = np.zeros((len(pictures), *pictures[0].shape[:-2], rows, columns), np.float32)
+    """[n, parts, h, w], black beside the smaller ones; half of them mirrored."""
+    rows, columns = (max(picture.shape[side] for picture in pictures) for side in (1, 2))
+    whole = np.zeros((len(pictures), len(PARTS), rows, columns), np.float32)
     for place, picture in zip(whole, pictures, strict=True):
         mirrored = rng is not None and rng.random() < 0.5
-        place[..., : picture.shape[-2], : picture.shape[-1]] = picture[..., ::-1] if mirrored else picture
+        place[:, : picture.shape[1], : picture.shape[2]] = picture[..., ::-1] if mirrored else picture
     return torch.from_numpy(whole)
-
-
-Moment: TypeAlias = tuple[Cells, int]  # of a film
-
-
-def beside_first(moments: Sequence[Moment], rng: np.random.Generator | None) -> Tensor:
-    """[n, 2, parts, h, w]: the first of its film, and each itself."""
-    return gathered([film[[0, number]] for film, number in moments], rng)
 
 
 def retoned(cells: Tensor, rng: np.random.Generator) -> Tensor:
     """As if other dynamic ranges and gains had been set: more pictures than were drawn."""
-    each = (len(cells), *[1] * (cells.ndim - 1))
-    steeper = rng.uniform(*STEEPER, each).astype(np.float32)
-    brighter = rng.uniform(-BRIGHTER, BRIGHTER, each).astype(np.float32)
-    found, lit = cells.clone(), cells[..., _LIT, None, :, :]
-    found[..., _TONES, :, :] *= torch.from_numpy(steeper)
-    found[..., _LEVELS, :, :] += torch.from_numpy(brighter) * lit
-    found[..., _LEVELS, :, :] = found[..., _LEVELS, :, :].clamp(0, 1)
+    steeper = rng.uniform(*STEEPER, (len(cells), 1, 1, 1)).astype(np.float32)
+    brighter = rng.uniform(-BRIGHTER, BRIGHTER, (len(cells), 1, 1, 1)).astype(np.float32)
+    found, lit = cells.clone(), cells[:, _LIT, None]
+    found[:, _TONES] *= torch.from_numpy(steeper)
+    found[:, _LEVELS] += torch.from_numpy(brighter) * lit
+    found[:, _LEVELS] = found[:, _LEVELS].clamp(0, 1)
     return found
 
 
@@ -129,33 +110,6 @@ def with_discs(cells: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]
     return found, more
 
 
-def with_strips(cells: Tensor, young: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """The same where something has just passed, and where that is: there it looks as the `young` cells do, those of the
-    film's first moment, but that much is new.
-    """
-    rows, columns = cells.shape[-2:]
-    there = np.zeros((len(cells), 1, rows, columns), np.float32)
-    changed = np.zeros_like(there)
-    down, across = np.mgrid[:rows, :columns].astype(np.float32)
-    for mask, news in zip(there[:, 0], changed[:, 0], strict=True):
-        for _ in range(int(rng.integers(STRIPS + 1))):
-            y, x, angle = rng.uniform(0, rows), rng.uniform(0, columns), rng.uniform(0, math.pi)
-            along = (down - y) * math.sin(angle) + (across - x) * math.cos(angle)
-            beside = (across - x) * math.sin(angle) - (down - y) * math.cos(angle)
-            strip = (np.abs(along) < rng.uniform(*LENGTHS) / 2) & (np.abs(beside) < rng.uniform(*WIDTHS))
-            mask[strip], news[strip] = 1, rng.uniform(0, NEWS)
-    passed = torch.from_numpy(there)
-    found = cells + passed * (young - cells)
-    louder = torch.maximum(torch.from_numpy(changed), young[:, _FRAME_GRAIN, None]) * young[:, _LIT, None]
-    found[:, _NEWS, None] += passed * (louder - found[:, _NEWS, None])
-    return found, passed * cells[:, _LIT, None]
-
-
-def strayed(over: Tensor, over_with: Tensor, passed: Tensor) -> Tensor:
-    """By how much of full scale more or less is taken away where something has just passed."""
-    return ((over_with - over).abs() * passed).sum() / passed.sum().clamp_min(1)
-
-
 def lost(over: Tensor, over_with: Tensor, discs: Tensor) -> Tensor:
     """How much of discs a veil takes with it, or adds to them: 1 is all."""
     there = discs.abs()
@@ -164,8 +118,8 @@ def lost(over: Tensor, over_with: Tensor, discs: Tensor) -> Tensor:
 
 def errors(over: Tensor, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean squares of each picture: with its veil taken away, of what is too dark then, and as it was."""
-    result, truth, taken, inside = (cells[:, part, None] for part in (_RESULT, _TRUTH, _SHARE, _INSIDE))
-    bare = result - over * taken
+    result, truth, inside = (cells[:, part, None] for part in (_RESULT, _TRUTH, _INSIDE))
+    bare = result - over
     off = bare + (bare.clamp(0, 1) - bare).detach() - truth  # what is beyond black can still be brought back
     kinds = off.square(), off.clamp(max=0).square(), (result - truth).square()
     share = inside / inside.sum((1, 2, 3), keepdim=True).clamp_min(1)
@@ -185,21 +139,11 @@ class Progressed:
     seconds: float = 0.0
     aware_from_s: float | None = None  # in INT8 since then
     lost: float = 0.0  # of discs in scenes kept aside
-    strayed: float = 0.0  # of full scale, where something has just passed in them
     curve: list[tuple[float, float, float]] = field(default_factory=list)  # seconds, loss, gain in dB
 
     @property
     def aware(self) -> bool:
         return self.aware_from_s is not None
-
-
-@dataclass(frozen=True)
-class Aside:
-    """How a veil does on scenes that it has not learnt from."""
-
-    gain_db: float
-    lost: float
-    strayed: float
 
 
 def quantisers(veil: Veil) -> list[tuple[str, Quantiser]]:
@@ -211,9 +155,9 @@ class Learning:
 
     def __init__(self, pictures: list[Cells], saved: Path, budgets_s: tuple[float, float]) -> None:
         torch.manual_seed(3)
-        self._aside = [(picture, number) for picture in pictures[:ASIDE] for number in range(1, len(picture))]
-        moments = [(picture, number) for picture in pictures[ASIDE:] for number in range(len(picture))]
-        self._moments = sorted(moments, key=lambda moment: moment[0].shape[-2] * moment[0].shape[-1])
+        self._aside = [moment for picture in pictures[:ASIDE] for moment in picture[1:]]
+        moments = [moment for picture in pictures[ASIDE:] for moment in picture]
+        self._moments = sorted(moments, key=lambda moment: moment.shape[1] * moment.shape[2])
         self.veil, self.at, self._saved, self._budgets = Veil(), Progressed(), saved, budgets_s
         self.average = {name: value.clone() for name, value in self.veil.state_dict().items()}
         self._optimiser = torch.optim.AdamW(self.veil.parameters(), RATE, betas=(0.9, 0.99), weight_decay=1e-4)
@@ -235,20 +179,19 @@ class Learning:
             part = (self.at.seconds - began_s) / (until_s - began_s)
             for group in self._optimiser.param_groups:
                 group["lr"] = rate * min(1.0, part / LEARN + 0.01) * (0.505 + 0.495 * math.cos(math.pi * part))
-            losses.append(self._step(1.0 if self.at.aware else min(1.0, part / FROM_NOTHING)))
+            losses.append(self._step())
             self.at.seconds += time.monotonic() - started
             if time.monotonic() - noted > 60 or self.at.seconds >= until_s:
                 self._note(float(np.mean(losses)))
                 losses, noted = [], time.monotonic()
 
-    def _step(self, strictly: float) -> float:
+    def _step(self) -> float:
         rng = np.random.default_rng((self.at.step, 0x0EA1))
         alike = min(BATCH * NEARLY_ALIKE, len(self._moments))
         first = int(rng.integers(0, len(self._moments) - alike + 1))
         chosen = first + rng.choice(alike, min(BATCH, alike), replace=False)
-        young, cells = retoned(beside_first([self._moments[i] for i in chosen], rng), rng).unbind(1)
-        marked, passed = with_strips(cells, young, rng)
-        marked, discs = with_discs(marked, rng)
+        cells = retoned(gathered([self._moments[i] for i in chosen], rng), rng)
+        marked, discs = with_discs(cells, rng)
         given = signs_of(torch.cat((cells, marked)))
         if self.at.aware:
             given = given + JITTER * torch.randn_like(given)
@@ -257,9 +200,7 @@ class Learning:
         over = functional.leaky_relu(signed, LEAK)
         after, too_dark, before = errors(over, torch.cat((cells, marked)))
         plain, with_them = over.chunk(2)
-        off = strayed(plain, with_them, passed * (discs == 0))
-        kept = OF_DISCS * lost(plain, with_them, discs) + strictly * OF_STRIPS * off
-        loss = kept - gain_db(after + TOO_DARK * too_dark, before)
+        loss = OF_DISCS * lost(plain, with_them, discs) - gain_db(after + TOO_DARK * too_dark, before)
         self._optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.veil.parameters(), 1.0)
@@ -278,8 +219,8 @@ class Learning:
         hold_to_int8(self.veil, True)
 
     def _see_many(self) -> None:
-        for picture, number in self._moments[:: max(1, len(self._moments) // FITTED)]:
-            self.veil(signs_of(gathered([picture[number]], None)))
+        for moment in self._moments[:: max(1, len(self._moments) // FITTED)]:
+            self.veil(signs_of(gathered([moment], None)))
 
     def averaged(self) -> Veil:
         veil = Veil()
@@ -288,30 +229,26 @@ class Learning:
         return veil.eval()
 
     @torch.no_grad()
-    def on_those_aside(self) -> Aside:
-        """Picture by picture."""
+    def on_those_aside(self) -> tuple[float, float]:
+        """On the scenes kept aside, picture by picture: the gain in dB, and how much of discs is lost."""
         veil, rng = self.averaged(), np.random.default_rng(0x0A51)
         found: list[tuple[float, float]] = []
-        offs: list[float] = []  # of those pictures in which a strip lies
         for moment in self._aside:
-            young, cells = beside_first([moment], None).unbind(1)
-            (marked, discs), (since, passed) = with_discs(cells, rng), with_strips(cells, young, rng)
-            over, over_marked, over_since = (veil(signs_of(each)) for each in (cells, marked, since))
+            cells = gathered([moment], None)
+            marked, discs = with_discs(cells, rng)
+            over, over_marked = veil(signs_of(cells)), veil(signs_of(marked))
             after, _, before = errors(over, cells)
             found.append((float(gain_db(after, before)), float(lost(over, over_marked, discs))))
-            offs += [float(strayed(over, over_since, passed))] if passed.any() else []
         gain, gone = np.mean(found, axis=0)
-        return Aside(float(gain), float(gone), float(np.mean(offs)) if offs else 0.0)
+        return float(gain), float(gone)
 
     # --- what stays -----------------------------------------------------------------------------------------
 
     def _note(self, loss: float) -> None:
-        aside = self.on_those_aside()
-        self.at.lost, self.at.strayed = aside.lost, aside.strayed
-        self.at.curve.append((self.at.seconds, loss, aside.gain_db))
+        gain, self.at.lost = self.on_those_aside()
+        self.at.curve.append((self.at.seconds, loss, gain))
         kind, minutes = "INT8" if self.at.aware else "float", self.at.seconds / 60
-        told = f"loss {loss:.3f}; on scenes kept aside {aside.gain_db:+.2f} dB, {100 * aside.lost:.1f} % of discs lost"
-        told += f", {255 * aside.strayed:.1f} levels off where something has passed"
+        told = f"loss {loss:.3f}, {gain:+.2f} dB on scenes kept aside, {100 * self.at.lost:.1f} % of discs lost"
         print(f"veil, {kind}: {minutes:.1f} min, step {self.at.step}, {told}", flush=True)
         self._saved.parent.mkdir(parents=True, exist_ok=True)
         state = {
@@ -347,12 +284,6 @@ def bare(recipe: Recipe) -> tuple[Clarity, dict[str, Any]]:
     return net, told
 
 
-def taught() -> str:
-    """Changes with what is asked of a veil: a half learnt one is not gone on with when something else is asked."""
-    code = (Path(__file__), Path(veil_code.__file__))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:8]
-
-
 def glass(recipe: Recipe, folder: Path) -> Glass:
     """An engine as films are seen through it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -370,7 +301,6 @@ def attach(recipe: Recipe, veil: Veil, learning: Progressed, scenes: int) -> Non
     told["veil"] = {
         "scenes": scenes, "steps": learning.step, "minutes": round(learning.seconds / 60, 2),
         "gain_db_on_scenes_kept_aside": round(learning.curve[-1][2], 3), "of_discs_lost": round(learning.lost, 4),
-        "strayed_where_something_passed": round(learning.strayed, 5),
     }  # fmt: skip
     set_limits(net, told["limits"])
     model = export.int8_model(net, recipe).SerializeToString()
@@ -397,7 +327,7 @@ def main() -> None:
     try:
         through = [glass(recipe, options.out) for recipe in recipes]
         pictures = open_pictures(options.bank, through, options.scenes)
-        saved = options.out / f"veil-{fingerprint(through)}-{taught()}.pt"
+        saved = options.out / f"veil-{fingerprint(through)}.pt"
         learning = Learning(pictures, saved, (60 * options.minutes, 60 * options.aware_minutes))
         veil = learning.run()
         for recipe in recipes:

@@ -19,7 +19,6 @@ from typing import Any, TypeAlias, cast
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.progress import track
 
@@ -28,26 +27,14 @@ from edge.backends import Shape
 from edge.catalog import read_engine
 from edge.phantom import UltrasoundPhantom, UltrasoundScene
 from engines import bank
-from engines import veil as veil_code
-from engines.layers import BLOCK, LIT
-from engines.nets import PIXELS
-from engines.veil import VEILED, share
+from engines.layers import LIT
+from engines.nets import BLOCK, PIXELS
+from engines.veil import CELL, VEILED
 
 Floats: TypeAlias = NDArray[Any]  # levels 0..1 in single precision
 Cells: TypeAlias = NDArray[np.float16]  # [moments, PARTS, h / 8, w / 8]
 
-PARTS = (
-    "calm",
-    "news",
-    "grain of the frame",
-    "grain of the mean",
-    "fresh",
-    "lit",
-    "truth",
-    "result",
-    "share",
-    "inside",
-)
+PARTS = ("calm", "news", "grain of the frame", "grain of the mean", "fresh", "lit", "truth", "result", "inside")
 KEPT = (0, 2, 7)  # moments of a film: without a past, with a short one, in the steady state
 CLEAN: dict[str, float] = {"noise_db": -110.0, "reverberation": 0.0, "streaks": 0.0, "haze_db": -40.0}
 
@@ -145,8 +132,7 @@ def cells_of(film: Film, glass: Glass) -> Cells:
         if number in KEPT:
             frame, truth = (_blocks(np.pad(plane, more, mode="edge").astype(np.float32)) for plane in (shown, true))
             news = frame - past if number else np.zeros_like(frame)
-            taken = share(torch.from_numpy(_blocks(result))[None])[0, 0].numpy()
-            found.append(_cells(frame, mean, news, age, truth, _blocks(result), _blocks(taken), seen))
+            found.append(_cells(frame, mean, news, age, truth, _blocks(result), seen))
         past = mean
     return np.stack(found)
 
@@ -217,8 +203,8 @@ def _file(folder: Path, seed: int) -> Path:
 
 def fingerprint(through: Sequence[Glass]) -> str:
     """Changes with the engines that films are seen through, and with what decides how a cell looks."""
-    code = [Path(__file__), Path(bank.__file__), Path(veil_code.__file__), *sorted(bank.PHANTOM.glob("*.py"))]
-    digest = hashlib.sha256(repr(LIT).encode())
+    code = [Path(__file__), Path(bank.__file__), *sorted(bank.PHANTOM.glob("*.py"))]
+    digest = hashlib.sha256(repr((LIT, CELL, VEILED)).encode())
     for path in [*code, *(glass.model for glass in through)]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

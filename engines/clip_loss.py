@@ -7,9 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from engines.implants import answer_loss, ghosts
-from engines.layers import BLOCK
 from engines.losses import alike, brightness, edges, frame_loss, gate_loss, noise_of, steadiness, swing
-from engines.nets import Clarity, State, Upscale
+from engines.nets import BLOCK, Clarity, State, Upscale
 from engines.recipes import Recipe
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from engines.drawing import NEAREST, Drawing
-from engines.layers import BLOCK, CENTRE, LIT, TOP, Convolution, Quantiser
-from engines.nets import NEWS_GAIN, PIXELS, SMALL, STEEP, WAVER, Clarity, Upscale
+from engines.layers import CENTRE, LIT, TOP, Convolution, Quantiser
+from engines.nets import BLOCK, NEWS_GAIN, PIXELS, SMALL, STEEP, WAVER, Clarity, Upscale
 from engines.pen import OPSET
 from engines.recipes import Recipe
 from engines.veil_drawing import draw_veil
@@ -104,7 +104,7 @@ class _Drawing(Drawing):
         clean = self.op("Add", [mean, self._correction(net, mean, found)], "clean")
         change = self.op("DepthToSpace", [self.op("Sub", [clean, x], "difference")], "change", blocksize=BLOCK)
         if net.veil is not None:
-            change = self.op("Sub", [change, draw_veil(self, net.veil, x, mean, news, clean)], "change.unveiled")
+            change = self.op("Sub", [change, draw_veil(self, net.veil, x, mean, news)], "change.unveiled")
         self.shown(self.op("Add", [level, self.op("Mul", [change, "strength"], "applied")], "mixed"))
 
     def _news(self, x: str) -> tuple[str, str]:

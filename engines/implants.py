@@ -21,8 +21,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from engines.gpu import sent
-from engines.layers import BLOCK
 from engines.losses import noise_of
+from engines.nets import BLOCK
 from engines.recipes import Recipe
 
 VISIBLE = 3.5  # of one frame's noise, for a radius of one pixel

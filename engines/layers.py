@@ -8,7 +8,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-BLOCK = 4  # pixels: the side of what is folded into channels
 CENTRE = 128 / 255
 STEP = 1 / 255
 LIT = 50.0  # a fiftieth of full scale is picture for sure, black is none

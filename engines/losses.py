@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engines.layers import BLOCK
+from engines.nets import BLOCK
 from engines.recipes import Recipe
 
 EDGES, COARSE, STEADY, SWING = 0.4, 0.5, 0.3, 5.0

@@ -26,10 +26,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engines.layers import BLOCK, CENTRE, TOP, Convolution, Mean, Quantiser, lit
+from engines.layers import CENTRE, TOP, Convolution, Mean, Quantiser, lit
 from engines.recipes import Recipe
-from engines.veil import CELL, VEILED, Veil, share, signs
+from engines.veil import CELL, VEILED, Veil, signs
 
+BLOCK = 4
 PIXELS = BLOCK * BLOCK
 STEEP = 2.0  # a pixel has moved or it has not: small steps of the net's own must be able to say so surely
 NEWS_GAIN = 3.0  # what has changed is fainter than what is there
@@ -107,7 +108,7 @@ class Clarity(nn.Module):
         picture = functional.pixel_shuffle(result, BLOCK)
         if self.veil is not None:
             over = self.veil(signs(x, mean, news, 1 / age))
-            picture = picture - functional.interpolate(over, scale_factor=CELL, mode="bilinear") * share(result)
+            picture = picture - functional.interpolate(over, scale_factor=CELL, mode="bilinear")
         return picture, (mean, age, features)
 
     def _grain(self, level: Tensor, found: Tensor) -> Tensor:

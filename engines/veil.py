@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engines.layers import BLOCK, CENTRE, TOP, Convolution, Quantiser, lit
+from engines.layers import CENTRE, TOP, Convolution, Quantiser, lit
 
 CELL = 8  # pixels
 VEILED = 4 * CELL  # the widest cells; the sides of a picture are multiples of them
@@ -21,9 +21,6 @@ SIGNS = 6
 SIGN_GAIN = 4.0  # grain is faint beside levels
 SHARE = 0.1  # features are of the order of 1, a veil is not
 SPREADS = (1, 2, 4, 1)  # of the widest convolutions: cells of 32 pixels are seen 8 away
-AROUND = 7  # blocks of 4x4, in both directions, that a pixel is compared with
-STANDS_OUT, APART = 0.1, 0.3  # of full scale above what is around it: from where on less is taken, and nothing
-HARDLY_LIT = 0.01  # what is around a pixel when nothing is
 
 
 def signs(frame: Tensor, mean: Tensor, news: Tensor, fresh: Tensor) -> Tensor:
@@ -40,20 +37,6 @@ def signs(frame: Tensor, mean: Tensor, news: Tensor, fresh: Tensor) -> Tensor:
         1,
     )
     return functional.avg_pool2d(found, 2)
-
-
-def share(result: Tensor) -> Tensor:
-    """What part of the veil is taken from each pixel of a result that is given in 4x4 blocks: [n, 1, h, w]."""
-    level = result.mean(1, keepdim=True)
-    there = lit(level.clamp_min(0))
-    around = _mean_around(level * there) / _mean_around(there).clamp_min(HARDLY_LIT)
-    usual = functional.interpolate(around, scale_factor=BLOCK, mode="bilinear")
-    above = functional.pixel_shuffle(result, BLOCK) - usual
-    return ((APART - above) / (APART - STANDS_OUT)).clamp(0, 1)
-
-
-def _mean_around(blocks: Tensor) -> Tensor:
-    return functional.avg_pool2d(blocks, AROUND, 1, AROUND // 2)
 
 
 class Seen(nn.Module):

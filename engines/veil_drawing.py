@@ -6,23 +6,22 @@ import numpy as np
 from torch import nn
 
 from engines.drawing import LINEAR, NEAREST, Drawing
-from engines.layers import BLOCK, LIT
-from engines.veil import APART, AROUND, CELL, HARDLY_LIT, SHARE, SIGN_GAIN, STANDS_OUT, Joined, Seen, Veil
+from engines.layers import LIT
+from engines.veil import CELL, SHARE, SIGN_GAIN, Joined, Seen, Veil
 
 
-def draw_veil(drawing: Drawing, veil: Veil, frame: str, mean: str, news: str, result: str) -> str:
-    """What is taken from each pixel. In blocks of 4x4: the frame, the mean with it in, how it differs from the mean
-    before, and what it is taken from.
+def draw_veil(drawing: Drawing, veil: Veil, frame: str, mean: str, news: str) -> str:
+    """What is taken from each pixel. In blocks of 4x4: the frame, the mean with it in, and how it differs from the mean
+    before.
     """
-    drawn = _VeilDrawing(drawing)
-    return drawing.op("Mul", [drawn.over(veil, frame, mean, news), drawn.share(result)], "veil.taken")
+    return _VeilDrawing(drawing).drawn(veil, frame, mean, news)
 
 
 class _VeilDrawing:
     def __init__(self, drawing: Drawing) -> None:
         self.to = drawing
 
-    def over(self, veil: Veil, frame: str, mean: str, news: str) -> str:
+    def drawn(self, veil: Veil, frame: str, mean: str, news: str) -> str:
         to = self.to
         signs, there = self._signs(frame, mean, news)
         near = self._seen(to.quantised(signs, veil.enter, "veil.enter"), veil.near, "veil.near")
@@ -33,26 +32,6 @@ class _VeilDrawing:
         over = to.op("Relu", [to.convolution(near, veil.head, "veil.head")], "veil.over")
         share = to.op("Mul", [there, to.constant("veil.share", SHARE)], "veil.shares")
         return self._grown(to.op("Mul", [over, share], "veil.cells"), CELL, LINEAR, "veil")
-
-    def share(self, result: str) -> str:
-        """As `share` of `engines/veil.py`."""
-        to = self.to
-        level = self._of_block(result, "veil.result")
-        bright = to.op("Max", [to.op("Mul", [level, "veil.lit"], "veil.result.bright"), "nothing"], "veil.result.floor")
-        there = to.op("Min", [bright, "one"], "veil.result.there")
-        lit = self._mean_around(to.op("Mul", [level, there], "veil.result.lit"), "veil.around.lit")
-        room = to.op("Max", [self._mean_around(there, "veil.around.there"), to.constant("veil.hardly", HARDLY_LIT)],
-                     "veil.around.room")  # fmt: skip
-        usual = self._grown(to.op("Div", [lit, room], "veil.around"), BLOCK, LINEAR, "veil.usual")
-        pixels = to.op("DepthToSpace", [result], "veil.pixels", blocksize=BLOCK)
-        above = to.op("Sub", [pixels, usual], "veil.above")
-        steep = to.op("Mul", [above, to.constant("veil.steep", -1 / (APART - STANDS_OUT))], "veil.above.steep")
-        part = to.op("Add", [steep, to.constant("veil.apart", APART / (APART - STANDS_OUT))], "veil.part")
-        return to.op("Min", [to.op("Max", [part, "nothing"], "veil.part.floor"), "one"], "veil.share.of_pixels")
-
-    def _mean_around(self, x: str, name: str) -> str:
-        rim = [AROUND // 2] * 4
-        return self.to.op("AveragePool", [x], name, kernel_shape=[AROUND] * 2, pads=rim, count_include_pad=1)
 
     def _signs(self, frame: str, mean: str, news: str) -> tuple[str, str]:
         """Of the cells, and how much of each is picture at all."""

@@ -23,8 +23,6 @@ _SHARP_AMID = 0.6  # the same for burned-in pixels, between pixels of tissue
 _LOOKS = 6  # looks that it takes to call a pixel burned in
 _STILL_LEVELS = 3  # levels that a burned-in pixel may vary by: compression
 _STANDS_OUT = 60  # levels by which an overlay is brighter than what lies beside it
-_DRAWN = 0.8  # part of its height by which it rises within two pixels from either side, down and across
-_ENOUGH = 0.2  # part of its sharp pixels that are so
 
 
 def find_marks(above: Grey) -> Grey:
@@ -58,44 +56,20 @@ def certain(marks: Grey, above: Grey, outline: Mask) -> Mask:
 def overlay(greys: Sequence[Grey]) -> Mask:
     """Burned-in pixels over tissue: bright, thin, sharp, and at rest while what surrounds them moves.
 
-    Where nothing moves, as in a frozen picture, nothing is overlay. A needle or the probe's face may rest as well, but
-    is drawn softly on one side at least: what joins up is overlay only where some of it is sharp on every side.
+    Where nothing moves, as in a frozen picture, nothing is overlay.
     """
     if len(greys) < _LOOKS:
         return np.zeros_like(greys[0])
     stack = np.stack(greys)
-    low, high = stack.min(axis=0), stack.max(axis=0)
-    travel = high - low
+    low = stack.min(axis=0)
+    travel = stack.max(axis=0) - low
     around = cast("Grey", cv2.blur(travel, (15, 15)))
     thin = cast("Grey", cv2.morphologyEx(low, cv2.MORPH_TOPHAT, np.ones((9, 9), np.uint8)))
-    sharp = (travel <= _STILL_LEVELS) & (around > 2 * _STILL_LEVELS) & (thin >= _STANDS_OUT)
+    still = (travel <= _STILL_LEVELS) & (around > 2 * _STILL_LEVELS) & (thin >= _STANDS_OUT)
     for step in _steps(thin):  # skin and fascia may rest too, but they are not as sharp as letters
-        sharp &= _close_by(step, 3) >= _SHARP_AMID * thin
-    drawn = sharp & (_beside_black(high) == 0)
-    for side in _rises(thin):
-        drawn &= _close_by(side, 7) >= _DRAWN * thin
-    joined = cv2.dilate(as_mask(sharp), np.ones((11, 11), np.uint8))  # a letter's faint pixels do move
-    kept = _with_some(cast("Mask", joined), sharp, drawn)
-    return cast("Mask", cv2.erode(kept, np.ones((5, 5), np.uint8)))
-
-
-def _close_by(plane: Grey, side: int) -> Grey:
-    return cast("Grey", cv2.dilate(plane, np.ones((side, side), np.uint8)))
-
-
-def _beside_black(grey: Grey) -> Mask:
-    """Around the image, and in it where nothing echoes, but for what is narrower than a letter."""
-    black = cv2.erode(as_mask(grey < FADED // 2), np.ones((9, 9), np.uint8))
-    return cast("Mask", cv2.dilate(black, np.ones((17, 17), np.uint8)))
-
-
-def _with_some(parts: Mask, pixels: NDArray[np.bool_], sure: NDArray[np.bool_]) -> Mask:
-    """Those connected parts of whose pixels enough are sure."""
-    labels, stats = components(parts)
-    all_of, sure_of = (np.bincount(labels[which], minlength=len(stats)) for which in (pixels, sure))
-    kept = (sure_of > 0) & (sure_of >= _ENOUGH * all_of)
-    kept[0] = False
-    return as_mask(kept[labels])
+        still &= np.asarray(cv2.dilate(step, np.ones((3, 3), np.uint8))) >= _SHARP_AMID * thin
+    joined = cv2.dilate(as_mask(still), np.ones((11, 11), np.uint8))  # a letter's faint pixels do move
+    return cast("Mask", cv2.erode(joined, np.ones((5, 5), np.uint8)))
 
 
 def components(lit: Mask) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -113,16 +87,10 @@ def _highest(plane: Grey, places: NDArray[np.intp], owners: NDArray[np.int32], c
 
 def _steps(above: Grey) -> tuple[Grey, Grey]:
     """How far a pixel's two neighbours lie apart, down and across."""
-    down, up, right, left = _rises(above)
-    return cast("Grey", cv2.max(down, up)), cast("Grey", cv2.max(right, left))
-
-
-def _rises(above: Grey) -> tuple[Grey, Grey, Grey, Grey]:
-    """By how much each neighbour of a pixel is higher than the one opposite: below, above, right, left."""
     wide = cv2.copyMakeBorder(above, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    down, up, right, left = wide[2:, 1:-1], wide[:-2, 1:-1], wide[1:-1, 2:], wide[1:-1, :-2]
-    pairs = ((down, up), (up, down), (right, left), (left, right))
-    return cast("tuple[Grey, Grey, Grey, Grey]", tuple(cv2.subtract(a, b) for a, b in pairs))
+    down = cv2.absdiff(wide[2:, 1:-1], wide[:-2, 1:-1])
+    across = cv2.absdiff(wide[1:-1, 2:], wide[1:-1, :-2])
+    return cast("Grey", down), cast("Grey", across)
 
 
 def as_mask(true: NDArray[np.bool_]) -> Mask:

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from edge.errors import EngineFault
 from edge.frame import Box, Frame, Modality, PixelFormat
-from edge.phantom import UltrasoundPhantom, UltrasoundScene
 from edge.region import (
     COLOUR_TOLERANCE,
     Layout,
@@ -500,17 +499,6 @@ class TestTracker:
         assert region is not None
         assert not (altered(frame, region) & (letters > 128)).any()
         assert full_mask(frame, region)[sector_mask(480, 640)].mean() > 0.9
-
-    @pytest.mark.parametrize("probe", ["curved", "linear", "phased"])
-    def test_a_needle_and_a_probe_face_that_rest_in_moving_tissue_are_image(self, probe: str) -> None:
-        """Left as they came they would stand out from what is enhanced around them, as bright squares."""
-        phantom, tracker = UltrasoundPhantom(UltrasoundScene.of(probe, seed=1, needle=True)), Tracker()
-        for number in range(0, 100, 10):
-            frame = frame_of(np.asarray(phantom.frame(number).pixels))
-            region = tracker.update(frame)
-        assert region is not None
-        inside = cv2.erode(phantom.mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
-        assert full_mask(frame, region)[inside].all()
 
     def test_a_frozen_picture_is_not_all_overlay(self) -> None:
         tracker = Tracker()

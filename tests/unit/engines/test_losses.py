@@ -9,7 +9,6 @@ pytest.importorskip("torch", reason="PyTorch is not installed: nothing can be tr
 import torch
 from torch.nn import functional
 
-from engines.layers import BLOCK
 from engines.losses import (
     MOST_NOISE,
     UNNOTICED,
@@ -21,6 +20,7 @@ from engines.losses import (
     noise_of,
     steadiness,
 )
+from engines.nets import BLOCK
 from engines.recipes import RECIPES
 
 PLAIN = RECIPES["ultrasound-clarity-small"]

@@ -19,7 +19,6 @@ from edge.catalog import read_engine
 from edge.clock import SECOND
 from edge.config import tomllib
 from engines import export, layers, nets
-from engines.layers import BLOCK
 from engines.recipes import RECIPES, Recipe
 from engines.veil import Veil
 
@@ -212,7 +211,7 @@ class TestFlicker:
         for frame in frames:
             with torch.no_grad():
                 state = net(frame, state)[1]  # type: ignore[call-arg,misc]
-            found.append(float(torch.nn.functional.pixel_shuffle(state[0], BLOCK)[..., 20:, :].mean()))
+            found.append(float(torch.nn.functional.pixel_shuffle(state[0], nets.BLOCK)[..., 20:, :].mean()))
         return found
 
     def test_a_tube_that_wavers_is_evened(self) -> None:
@@ -225,7 +224,7 @@ class TestFlicker:
         for frame in self.clip([0.01 * (-1) ** n for n in range(10)]):
             with torch.no_grad():
                 state = net(frame, state)[1]  # type: ignore[call-arg,misc]
-        assert float(torch.nn.functional.pixel_shuffle(state[0], BLOCK)[..., :16, :].abs().max()) < 1e-6
+        assert float(torch.nn.functional.pixel_shuffle(state[0], nets.BLOCK)[..., :16, :].abs().max()) < 1e-6
 
     def test_an_exposure_that_has_changed_is_followed(self) -> None:
         frames = self.clip([0.0] * 12 + [0.2] * 40)
