@@ -56,8 +56,9 @@ def examine(field: Field, kind: Kind, plan: Plan, mixed: Mixed | None = None) ->
     for number, clip in enumerate(clips(kind, plan)):
         for contestant, results in field.show(clip):
             rows.append(_row(contestant.key, number, clip, results))
-            for shown, came, truth in zip(results, clip.inputs, clip.truths, strict=True) if mixed else ():
-                mixed.note("psnr_db", contestant, shown, came, functools.partial(_likeness, truth, clip.mask))
+            if mixed is not None:
+                for shown, came, truth in zip(results, clip.inputs, clip.truths, strict=True):
+                    mixed.note("psnr_db", contestant, shown, came, functools.partial(_likeness, truth, clip.mask))
     return rows
 
 
