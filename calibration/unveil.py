@@ -6,17 +6,19 @@ then for a while in INT8 from ranges that are fitted to it. Run it again and it 
 judged again.
 
 What is asked is the judge's own measure, each picture's error in dB, as far as cells of 8x8 pixels can tell it; a
-picture that becomes darker than its truth pays more than one that keeps some of its veil. And a lesion is no veil: each
-picture is seen twice, with discs in it and without, and both must lose the same.
+picture that becomes darker than its truth pays more than one that keeps some of its veil. And neither a lesion nor a
+needle is a veil: each picture is seen twice, with discs in it and without, some others with their needle and without
+it, and both must lose the same.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,10 +36,11 @@ try:
 except ModuleNotFoundError as error:
     raise SystemExit(f"learning a veil needs {error.name}: pip install 'limpid-edge[train]'") from error
 
-from calibration.whole_pictures import PARTS, Cells, Glass, fingerprint, open_pictures
+from calibration.whole_pictures import PARTS, Glass, Pictures, fingerprint, open_pictures
 from edge.catalog import float_twin, read_engine
 from edge.errors import EngineRefused
 from engines import export
+from engines import veil as veil_code
 from engines.curve import draw_curve
 from engines.folder import MANIFEST, write_files
 from engines.layers import CENTRE, STEP, Quantiser, hold_to_int8
@@ -49,6 +52,7 @@ from engines.veil import SIGN_GAIN, SIGNS, Veil
 SCENES, ASIDE = 1900, 24
 FITTED = 200  # moments that the ranges are fitted to
 BATCH, NEARLY_ALIKE = 6, 5  # pictures of a step; they are drawn from so many times as many of nearly their size
+PAIRS = 1  # more, with its needle and without
 RATE, AWARE_RATE = 2e-3, 2e-4
 LEARN = 0.05  # of the whole time: the rate climbs, then falls as a cosine
 KEEP = 0.998  # of the running mean, in each step
@@ -61,7 +65,14 @@ STEEPER, BRIGHTER = (0.75, 1.3), 0.1  # grey maps, beside those that were drawn
 DISCS, RADII, STRENGTHS = 6, (math.log(0.6), math.log(5.0)), (math.log(0.015), math.log(0.25))
 LIT_ENOUGH, LEAST_LEVEL = 0.9, 0.12  # of a cell that a disc may change: where all is nearly black none could be seen
 OF_DISCS = 4.0  # what discs that are lost altogether add to the loss, in dB
+# What a veil that differs by all of full scale beside a needle adds to the loss, in dB; and by how much a cell's truth
+# or its youth differ where a needle is, or was a moment ago. As far as that many cells from there.
+OF_NEEDLES, THERE, BESIDE = 40.0, 0.01, 3
+FROM_NOTHING = (
+    0.5  # of the time in float, until it does so in full: what takes nothing differs nowhere, and learns little
+)
 _CALM, _LIT, _TRUTH, _RESULT, _INSIDE = (PARTS.index(name) for name in ("calm", "lit", "truth", "result", "inside"))
+_FRESH = PARTS.index("fresh")
 _LEVELS = (_CALM, _TRUTH, _RESULT)
 _TONES = (*_LEVELS, *(PARTS.index(name) for name in ("news", "grain of the frame", "grain of the mean")))
 _SCALES = torch.tensor([1, SIGN_GAIN, SIGN_GAIN, SIGN_GAIN, 0.5, 0.5])[:, None, None]
@@ -74,23 +85,24 @@ def signs_of(cells: Tensor) -> Tensor:
 
 
 def gathered(pictures: Sequence[np.ndarray], rng: np.random.Generator | None) -> Tensor:
-    """[n, parts, h, w], black beside the smaller ones; half of them mirrored."""
-    rows, columns = (max(picture.shape[side] for picture in pictures) for side in (1, 2))
-    whole = np.zeros((len(pictures), len(PARTS), rows, columns), np.float32)
+    """[n, ..., h, w], black beside the smaller ones; half of them mirrored."""
+    rows, columns = (max(picture.shape[side] for picture in pictures) for side in (-2, -1))
+    whole = np.zeros((len(pictures), *pictures[0].shape[:-2], rows, columns), np.float32)
     for place, picture in zip(whole, pictures, strict=True):
         mirrored = rng is not None and rng.random() < 0.5
-        place[:, : picture.shape[1], : picture.shape[2]] = picture[..., ::-1] if mirrored else picture
+        place[..., : picture.shape[-2], : picture.shape[-1]] = picture[..., ::-1] if mirrored else picture
     return torch.from_numpy(whole)
 
 
 def retoned(cells: Tensor, rng: np.random.Generator) -> Tensor:
     """As if other dynamic ranges and gains had been set: more pictures than were drawn."""
-    steeper = rng.uniform(*STEEPER, (len(cells), 1, 1, 1)).astype(np.float32)
-    brighter = rng.uniform(-BRIGHTER, BRIGHTER, (len(cells), 1, 1, 1)).astype(np.float32)
-    found, lit = cells.clone(), cells[:, _LIT, None]
-    found[:, _TONES] *= torch.from_numpy(steeper)
-    found[:, _LEVELS] += torch.from_numpy(brighter) * lit
-    found[:, _LEVELS] = found[:, _LEVELS].clamp(0, 1)
+    each = (len(cells), *[1] * (cells.ndim - 1))
+    steeper = rng.uniform(*STEEPER, each).astype(np.float32)
+    brighter = rng.uniform(-BRIGHTER, BRIGHTER, each).astype(np.float32)
+    found, lit = cells.clone(), cells[..., _LIT, None, :, :]
+    found[..., _TONES, :, :] *= torch.from_numpy(steeper)
+    found[..., _LEVELS, :, :] += torch.from_numpy(brighter) * lit
+    found[..., _LEVELS, :, :] = found[..., _LEVELS, :, :].clamp(0, 1)
     return found
 
 
@@ -116,6 +128,20 @@ def lost(over: Tensor, over_with: Tensor, discs: Tensor) -> Tensor:
     return ((over_with - over).abs() * (there > 0)).sum() / there.sum().clamp_min(1e-6)
 
 
+def beside_needles(pairs: Tensor) -> Tensor:
+    """Where a needle is or was, and what lies close by: 1 in these cells of [n, with and without, parts, h, w]."""
+    with_it, without = pairs.unbind(1)
+    off = (with_it - without).abs()
+    there = (off[:, _TRUTH, None] > THERE) | (off[:, _FRESH, None] > THERE)
+    near = functional.max_pool2d(there.float(), 2 * BESIDE + 1, 1, BESIDE)
+    return near * without[:, _INSIDE, None]
+
+
+def strayed(over_with: Tensor, over_without: Tensor, near: Tensor) -> Tensor:
+    """By how much of full scale more or less is taken away beside needles."""
+    return ((over_with - over_without).abs() * near).sum() / near.sum().clamp_min(1)
+
+
 def errors(over: Tensor, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean squares of each picture: with its veil taken away, of what is too dark then, and as it was."""
     result, truth, inside = (cells[:, part, None] for part in (_RESULT, _TRUTH, _INSIDE))
@@ -139,11 +165,21 @@ class Progressed:
     seconds: float = 0.0
     aware_from_s: float | None = None  # in INT8 since then
     lost: float = 0.0  # of discs in scenes kept aside
+    strayed: float = 0.0  # of full scale, beside needles in them
     curve: list[tuple[float, float, float]] = field(default_factory=list)  # seconds, loss, gain in dB
 
     @property
     def aware(self) -> bool:
         return self.aware_from_s is not None
+
+
+@dataclass(frozen=True)
+class Aside:
+    """How a veil does on scenes that it has not learnt from."""
+
+    gain_db: float
+    lost: float
+    strayed: float
 
 
 def quantisers(veil: Veil) -> list[tuple[str, Quantiser]]:
@@ -153,11 +189,12 @@ def quantisers(veil: Veil) -> list[tuple[str, Quantiser]]:
 class Learning:
     """One veil, its pictures and its optimiser."""
 
-    def __init__(self, pictures: list[Cells], saved: Path, budgets_s: tuple[float, float]) -> None:
+    def __init__(self, pictures: Pictures, saved: Path, budgets_s: tuple[float, float]) -> None:
         torch.manual_seed(3)
-        self._aside = [moment for picture in pictures[:ASIDE] for moment in picture[1:]]
-        moments = [moment for picture in pictures[ASIDE:] for moment in picture]
-        self._moments = sorted(moments, key=lambda moment: moment.shape[1] * moment.shape[2])
+        self._aside = [moment for picture in pictures.cells[:ASIDE] for moment in picture[1:]]
+        self._pairs_aside = list(_paired(pictures, slice(ASIDE)))
+        self._moments = _by_size(moment for picture in pictures.cells[ASIDE:] for moment in picture)
+        self._pairs = _by_size(_paired(pictures, slice(ASIDE, None)))
         self.veil, self.at, self._saved, self._budgets = Veil(), Progressed(), saved, budgets_s
         self.average = {name: value.clone() for name, value in self.veil.state_dict().items()}
         self._optimiser = torch.optim.AdamW(self.veil.parameters(), RATE, betas=(0.9, 0.99), weight_decay=1e-4)
@@ -179,28 +216,22 @@ class Learning:
             part = (self.at.seconds - began_s) / (until_s - began_s)
             for group in self._optimiser.param_groups:
                 group["lr"] = rate * min(1.0, part / LEARN + 0.01) * (0.505 + 0.495 * math.cos(math.pi * part))
-            losses.append(self._step())
+            losses.append(self._step(1.0 if self.at.aware else min(1.0, part / FROM_NOTHING)))
             self.at.seconds += time.monotonic() - started
             if time.monotonic() - noted > 60 or self.at.seconds >= until_s:
                 self._note(float(np.mean(losses)))
                 losses, noted = [], time.monotonic()
 
-    def _step(self) -> float:
+    def _step(self, strictly: float) -> float:
         rng = np.random.default_rng((self.at.step, 0x0EA1))
-        alike = min(BATCH * NEARLY_ALIKE, len(self._moments))
-        first = int(rng.integers(0, len(self._moments) - alike + 1))
-        chosen = first + rng.choice(alike, min(BATCH, alike), replace=False)
-        cells = retoned(gathered([self._moments[i] for i in chosen], rng), rng)
+        cells = retoned(gathered(_alike(self._moments, BATCH, rng), rng), rng)
         marked, discs = with_discs(cells, rng)
-        given = signs_of(torch.cat((cells, marked)))
-        if self.at.aware:
-            given = given + JITTER * torch.randn_like(given)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not self.at.aware):  # halves the time
-            signed = self.veil.signed(given.contiguous(memory_format=torch.channels_last))
-        over = functional.leaky_relu(signed, LEAK)
-        after, too_dark, before = errors(over, torch.cat((cells, marked)))
-        plain, with_them = over.chunk(2)
+        pairs = retoned(gathered(_alike(self._pairs, PAIRS, rng), rng), rng)
+        plain, with_them = self._signed(torch.cat((cells, marked))).chunk(2)
+        after, too_dark, before = errors(torch.cat((plain, with_them)), torch.cat((cells, marked)))
         loss = OF_DISCS * lost(plain, with_them, discs) - gain_db(after + TOO_DARK * too_dark, before)
+        with_needle, without = self._signed(pairs.flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
+        loss = loss + strictly * OF_NEEDLES * strayed(with_needle, without, beside_needles(pairs))
         self._optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.veil.parameters(), 1.0)
@@ -210,6 +241,15 @@ class Learning:
             for name, value in self.veil.state_dict().items():
                 self.average[name].lerp_(value, 1 - min(KEEP, 1 - 1 / (self.at.step + 1)))
         return float(loss.detach())
+
+    def _signed(self, cells: Tensor) -> Tensor:
+        """The veil over cells, as it is learnt."""
+        given = signs_of(cells)
+        if self.at.aware:
+            given = given + JITTER * torch.randn_like(given)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=not self.at.aware):  # halves the time
+            signed = self.veil.signed(given.contiguous(memory_format=torch.channels_last))
+        return functional.leaky_relu(signed, LEAK)
 
     def _turn_to_int8(self) -> None:
         """From the running mean, with ranges fitted to what passes."""
@@ -229,8 +269,8 @@ class Learning:
         return veil.eval()
 
     @torch.no_grad()
-    def on_those_aside(self) -> tuple[float, float]:
-        """On the scenes kept aside, picture by picture: the gain in dB, and how much of discs is lost."""
+    def on_those_aside(self) -> Aside:
+        """Picture by picture."""
         veil, rng = self.averaged(), np.random.default_rng(0x0A51)
         found: list[tuple[float, float]] = []
         for moment in self._aside:
@@ -240,15 +280,17 @@ class Learning:
             after, _, before = errors(over, cells)
             found.append((float(gain_db(after, before)), float(lost(over, over_marked, discs))))
         gain, gone = np.mean(found, axis=0)
-        return float(gain), float(gone)
+        return Aside(float(gain), float(gone), float(np.mean([_strayed_by(veil, each) for each in self._pairs_aside])))
 
     # --- what stays -----------------------------------------------------------------------------------------
 
     def _note(self, loss: float) -> None:
-        gain, self.at.lost = self.on_those_aside()
-        self.at.curve.append((self.at.seconds, loss, gain))
+        aside = self.on_those_aside()
+        self.at.lost, self.at.strayed = aside.lost, aside.strayed
+        self.at.curve.append((self.at.seconds, loss, aside.gain_db))
         kind, minutes = "INT8" if self.at.aware else "float", self.at.seconds / 60
-        told = f"loss {loss:.3f}, {gain:+.2f} dB on scenes kept aside, {100 * self.at.lost:.1f} % of discs lost"
+        told = f"loss {loss:.3f}; on scenes kept aside {aside.gain_db:+.2f} dB, {100 * aside.lost:.1f} % of discs lost"
+        told += f", {255 * aside.strayed:.1f} levels off beside needles"
         print(f"veil, {kind}: {minutes:.1f} min, step {self.at.step}, {told}", flush=True)
         self._saved.parent.mkdir(parents=True, exist_ok=True)
         state = {
@@ -269,6 +311,30 @@ class Learning:
         hold_to_int8(self.veil, self.at.aware)
 
 
+def _paired(pictures: Pictures, scenes: slice) -> Iterator[np.ndarray]:
+    """[with its needle and without, parts, h, w] of each moment."""
+    for with_it, without in zip(pictures.cells[scenes], pictures.without[scenes], strict=True):
+        if without is not None:
+            yield from np.stack((with_it, without), 1)
+
+
+def _by_size(moments: Iterable[np.ndarray]) -> list[np.ndarray]:
+    return sorted(moments, key=lambda moment: moment.shape[-2] * moment.shape[-1])
+
+
+def _alike(moments: list[np.ndarray], count: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Some of nearly one size."""
+    alike = min(count * NEARLY_ALIKE, len(moments))
+    first = int(rng.integers(0, len(moments) - alike + 1))
+    return [moments[first + i] for i in rng.choice(alike, min(count, alike), replace=False)]
+
+
+def _strayed_by(veil: Veil, pair: np.ndarray) -> float:
+    pairs = gathered([pair], None)
+    with_it, without = (veil(signs_of(each)) for each in pairs.unbind(1))
+    return float(strayed(with_it, without, beside_needles(pairs)))
+
+
 def bare(recipe: Recipe) -> tuple[Clarity, dict[str, Any]]:
     """An engine's net as it is without a veil, and what its `calibration.json` tells."""
     home = HOME / recipe.name
@@ -282,6 +348,12 @@ def bare(recipe: Recipe) -> tuple[Clarity, dict[str, Any]]:
     net.veil = None
     set_limits(net, told["limits"])
     return net, told
+
+
+def taught() -> str:
+    """Changes with what is asked of a veil: a half learnt one is not gone on with when something else is asked."""
+    code = (Path(__file__), Path(veil_code.__file__))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in code)).hexdigest()[:8]
 
 
 def glass(recipe: Recipe, folder: Path) -> Glass:
@@ -301,6 +373,7 @@ def attach(recipe: Recipe, veil: Veil, learning: Progressed, scenes: int) -> Non
     told["veil"] = {
         "scenes": scenes, "steps": learning.step, "minutes": round(learning.seconds / 60, 2),
         "gain_db_on_scenes_kept_aside": round(learning.curve[-1][2], 3), "of_discs_lost": round(learning.lost, 4),
+        "strayed_beside_needles": round(learning.strayed, 5),
     }  # fmt: skip
     set_limits(net, told["limits"])
     model = export.int8_model(net, recipe).SerializeToString()
@@ -321,13 +394,15 @@ def main() -> None:
     parser.add_argument("--bank", type=Path, default=Path("out/bank"))
     parser.add_argument("--out", type=Path, default=Path("out/training"))
     options = parser.parse_args()
-    if options.scenes <= ASIDE or min(options.minutes, options.aware_minutes) <= 0:
-        parser.error(f"there is nothing to learn in no time, nor from {ASIDE} scenes: so many are kept aside")
+    if options.scenes < 2 * ASIDE or min(options.minutes, options.aware_minutes) <= 0:
+        parser.error(
+            f"there is nothing to learn in no time, nor from less than {2 * ASIDE} scenes: {ASIDE} are kept aside"
+        )
     recipes = [RECIPES[name] for name in options.names]
     try:
         through = [glass(recipe, options.out) for recipe in recipes]
         pictures = open_pictures(options.bank, through, options.scenes)
-        saved = options.out / f"veil-{fingerprint(through)}.pt"
+        saved = options.out / f"veil-{fingerprint(through)}-{taught()}.pt"
         learning = Learning(pictures, saved, (60 * options.minutes, 60 * options.aware_minutes))
         veil = learning.run()
         for recipe in recipes:

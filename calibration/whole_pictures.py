@@ -36,6 +36,7 @@ Cells: TypeAlias = NDArray[np.float16]  # [moments, PARTS, h / 8, w / 8]
 
 PARTS = ("calm", "news", "grain of the frame", "grain of the mean", "fresh", "lit", "truth", "result", "inside")
 KEPT = (0, 2, 7)  # moments of a film: without a past, with a short one, in the steady state
+WITHOUT_EVERY = 2  # scenes: of every second one that has a needle, the same is drawn without it
 CLEAN: dict[str, float] = {"noise_db": -110.0, "reverberation": 0.0, "streaks": 0.0, "haze_db": -40.0}
 
 
@@ -52,10 +53,12 @@ class Film:
     quarter: int  # of all films: which engine it is seen through
 
 
-def film_of(seed: int) -> Film:
+def film_of(seed: int, *, needle: bool = True) -> Film:
+    """The same again without its `needle`, where it has one: all else, noise too, is alike."""
     if not 0 <= seed < bank.FIRST_VALIDATION_SEED:
         raise ValueError(f"seed {seed} is not for training: those end at {bank.FIRST_VALIDATION_SEED - 1}")
     scene, odd = _scene(np.random.default_rng((seed, 0x7EA1)), seed)
+    scene = dataclasses.replace(scene, needle=scene.needle and needle)
     rng = np.random.default_rng((seed, 0xC11C))
     grabbed = bank.Grabber("ultrasound", rng).whole(odd)
     start, step, frozen = int(rng.integers(0, 200)), int(rng.choice((1, 1, 1, 2, 3))), bool(rng.random() < 0.12)
@@ -171,17 +174,40 @@ def _cells(frame: Floats, mean: Floats, news: Floats, age: Floats, *others: Floa
 # --- all of them --------------------------------------------------------------------------------------------
 
 
-def open_pictures(root: Path, through: Sequence[Glass], scenes: int) -> list[Cells]:
-    """Those of this code and these engines, one for each scene; drawn first where they are not there yet."""
+@dataclass(frozen=True)
+class Pictures:
+    """One item for each scene: its cells, and, of some that have a needle, those of the same scene without it."""
+
+    cells: list[Cells]
+    without: list[Cells | None]
+
+
+def open_pictures(root: Path, through: Sequence[Glass], scenes: int) -> Pictures:
+    """Those of this code and these engines; drawn first where they are not there yet."""
     folder = root / f"whole-{fingerprint(through)}"
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [seed for seed in range(scenes) if not _file(folder, seed).exists()]
+    paired = [seed for seed in range(0, scenes, WITHOUT_EVERY) if film_of(seed).scene.needle]
+    wanted = [Wanted(seed) for seed in range(scenes)] + [Wanted(seed, needle=False) for seed in paired]
+    missing = [one for one in wanted if not one.file(folder).exists()]
     if missing:
         with multiprocessing.get_context("spawn").Pool(len(os.sched_getaffinity(0))) as pool:
             drawn = pool.imap_unordered(_Drawn(folder, tuple(through)), missing, chunksize=4)
             for _ in track(drawn, "drawing whole pictures", len(missing)):
                 pass
-    return [np.load(_file(folder, seed)) for seed in range(scenes)]
+    without = {seed: cast("Cells", np.load(Wanted(seed, needle=False).file(folder))) for seed in paired}
+    cells = [np.load(Wanted(seed).file(folder)) for seed in range(scenes)]
+    return Pictures(cells, [without.get(seed) for seed in range(scenes)])
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One film's cells on disk."""
+
+    seed: int
+    needle: bool = True
+
+    def file(self, folder: Path) -> Path:
+        return folder / (f"{self.seed}.npy" if self.needle else f"{self.seed}.without.npy")
 
 
 @dataclass(frozen=True)
@@ -189,16 +215,13 @@ class _Drawn:
     folder: Path
     through: tuple[Glass, ...]
 
-    def __call__(self, seed: int) -> None:
-        film = film_of(seed)
+    def __call__(self, wanted: Wanted) -> None:
+        film = film_of(wanted.seed, needle=wanted.needle)
         glass = self.through[max(film.quarter - 1, 0) % len(self.through)]  # the first has two quarters
-        part = self.folder / f"{seed}.part.npy"
+        file = wanted.file(self.folder)
+        part = file.with_suffix(".part.npy")
         np.save(part, cells_of(film, glass))
-        part.replace(_file(self.folder, seed))
-
-
-def _file(folder: Path, seed: int) -> Path:
-    return folder / f"{seed}.npy"
+        part.replace(file)
 
 
 def fingerprint(through: Sequence[Glass]) -> str:

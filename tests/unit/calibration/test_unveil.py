@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -16,8 +17,8 @@ import torch
 
 from calibration import quantize, redraw, unveil, whole_pictures
 from calibration.quantize import load_float
-from calibration.unveil import Learning, errors, gathered, lost, retoned, signs_of, with_discs
-from calibration.whole_pictures import KEPT, PARTS, cells_of, film_of
+from calibration.unveil import Learning, beside_needles, errors, gathered, lost, retoned, signs_of, strayed, with_discs
+from calibration.whole_pictures import KEPT, PARTS, Pictures, cells_of, film_of
 from edge.catalog import float_twin, read_engine, shipped_folder
 from engines import nets
 from engines.layers import CENTRE, hold_to_int8
@@ -130,12 +131,37 @@ class TestWholePictures:
         made = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
         again = whole_pictures.open_pictures(home / "bank", through, 2)
         assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == made
-        assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+        assert all(np.array_equal(a, b) for a, b in zip(first.cells, again.cells, strict=True))
+
+    def test_of_some_scenes_the_same_is_drawn_without_its_needle(self, home: Path) -> None:
+        number = next(n for n in range(0, 200, 2) if film_of(n).scene.needle and film_of(n).scene.width <= 320)
+        with_it, without = (film_of(number, needle=needle) for needle in (True, False))
+        assert with_it.scene.needle
+        assert dataclasses.replace(with_it.scene, needle=False) == without.scene
+        through = unveil.glass(RECIPES[NAME], home / "out")
+        pair = np.stack([cells_of(film, through) for film in (with_it, without)], 1)
+        near = beside_needles(gathered(list(pair), None))
+        assert 0 < float(near[-1].mean()) < 0.7
+        truths = np.abs(np.diff(pair[-1, :, PARTS.index("truth")].astype(float), axis=0))[0]
+        assert truths[near[-1, 0].numpy() == 0].max() <= unveil.THERE, "all else is alike"
+
+    def test_which_these_are_is_told_by_their_number(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(whole_pictures, "_Drawn", _DrawnByName)
+        drawn = whole_pictures.open_pictures(home / "bank", [unveil.glass(RECIPES[NAME], home / "out")], 12)
+        assert [int(cells[0]) for cells in drawn.cells] == list(range(12))
+        told = [None if cells is None else cells.tolist() for cells in drawn.without]
+        assert told == [[n, 0] if n % 2 == 0 and film_of(n).scene.needle else None for n in range(12)]
+        assert told != [None] * 12
+
+
+class _DrawnByName(whole_pictures._Drawn):
+    def __call__(self, wanted: whole_pictures.Wanted) -> None:
+        np.save(wanted.file(self.folder), np.array([wanted.seed, wanted.needle]))
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[whole_pictures.Cells]:
-    """Where the whole picture is a tenth too bright: more than any grain hides."""
+def pictures() -> Pictures:
+    """Where the whole picture is a tenth too bright: more than any grain hides. Every second one has a needle."""
     rng = np.random.default_rng(4)
     found: list[whole_pictures.Cells] = []
     for number in range(30):
@@ -143,19 +169,26 @@ def pictures() -> list[whole_pictures.Cells]:
         cells[:, PARTS.index("lit")] = cells[:, PARTS.index("inside")] = 1
         cells[:, PARTS.index("result")] = cells[:, PARTS.index("truth")] + np.float16(0.1)
         found.append(cells)
+    return Pictures(found, [_without_needle(cells) if number % 2 else None for number, cells in enumerate(found)])
+
+
+def _without_needle(cells: np.ndarray) -> np.ndarray:
+    """It lay in the second row."""
+    found = cells.copy()
+    found[:, [PARTS.index(name) for name in ("calm", "truth", "result")], 1] -= np.float16(0.2)
     return found
 
 
 class TestLearning:
-    def test_a_veil_is_learnt_and_kept_in_int8(self, pictures: list[whole_pictures.Cells], tmp_path: Path) -> None:
+    def test_a_veil_is_learnt_and_kept_in_int8(self, pictures: Pictures, tmp_path: Path) -> None:
         learning = Learning(pictures, tmp_path / "veil.pt", (6.0, 2.0))
-        assert learning.on_those_aside() == (0, 0)
+        assert learning.on_those_aside() == unveil.Aside(0, 0, 0)
         veil = learning.run()
-        assert learning.on_those_aside()[0] > 3, "in INT8, of 9.5 dB that there are"
+        assert learning.on_those_aside().gain_db > 3, "in INT8, of 9.5 dB that there are"
         assert all(each.active and float(each.limit) > 0 for _, each in unveil.quantisers(veil))
         assert learning.at.curve[-1][0] >= 8.0
 
-    def test_it_goes_on_where_it_was_left(self, pictures: list[whole_pictures.Cells], tmp_path: Path) -> None:
+    def test_it_goes_on_where_it_was_left(self, pictures: Pictures, tmp_path: Path) -> None:
         first = Learning(pictures, tmp_path / "veil.pt", (0.3, 0.2))
         first.run()
         again = Learning(pictures, tmp_path / "veil.pt", (0.3, 0.2))
@@ -164,9 +197,7 @@ class TestLearning:
         given = torch.rand(1, SIGNS, 8, 8)
         assert torch.equal(again.averaged()(given), first.averaged()(given))
 
-    def test_with_more_time_it_goes_on_in_int8_and_never_back(
-        self, pictures: list[whole_pictures.Cells], tmp_path: Path
-    ) -> None:
+    def test_with_more_time_it_goes_on_in_int8_and_never_back(self, pictures: Pictures, tmp_path: Path) -> None:
         first = Learning(pictures, tmp_path / "veil.pt", (0.3, 0.2))
         first.run()
         more = Learning(pictures, tmp_path / "veil.pt", (60.0, 0.2))  # its time in float is over
@@ -177,8 +208,8 @@ class TestLearning:
         assert further.at.step > first.at.step
         assert all(group["lr"] > 0 for group in further._optimiser.param_groups)
 
-    def test_what_is_beyond_black_can_be_brought_back(self, pictures: list[whole_pictures.Cells]) -> None:
-        cells = gathered([pictures[0][2]], None)
+    def test_what_is_beyond_black_can_be_brought_back(self, pictures: Pictures) -> None:
+        cells = gathered([pictures.cells[0][2]], None)
         over = torch.full_like(cells[:, :1], 0.9).requires_grad_()  # more than there is
         after, too_dark, _ = errors(over, cells)
         assert float(too_dark.detach()) == pytest.approx(float(after.detach()))
@@ -186,8 +217,8 @@ class TestLearning:
         assert over.grad is not None
         assert float(over.grad.min()) > 0, "less would be better, and the gradient says so"
 
-    def test_what_takes_discs_with_it_costs_more(self, pictures: list[whole_pictures.Cells]) -> None:
-        cells = gathered([picture[2] for picture in pictures[:2]], None)
+    def test_what_takes_discs_with_it_costs_more(self, pictures: Pictures) -> None:
+        cells = gathered([picture[2] for picture in pictures.cells[:2]], None)
         marked, discs = with_discs(cells, np.random.default_rng(1))
         calm = cells[:, PARTS.index("calm"), None]
         assert float((marked[:, PARTS.index("calm"), None] - calm - discs).abs().max()) < 1e-6
@@ -196,10 +227,20 @@ class TestLearning:
         assert float(lost(calm, calm + discs, discs)) == pytest.approx(1)
         assert float(lost(calm, calm - 0.5 * discs, discs)) == pytest.approx(0.5), "what adds to them, too"
 
-    def test_another_grey_map_changes_levels_and_grain_alike_and_black_stays_black(
-        self, pictures: list[whole_pictures.Cells]
-    ) -> None:
-        cells = gathered([pictures[0][2]], None)
+    def test_what_differs_beside_a_needle_costs_more(self, pictures: Pictures) -> None:
+        with_it, without = pictures.cells[1], pictures.without[1]
+        assert without is not None
+        pairs = gathered([np.stack((with_it[2], without[2]))], None)
+        near = beside_needles(pairs)
+        assert near[0, 0, :, 0].tolist() == [1] * (2 + unveil.BESIDE) + [0] * (near.shape[2] - 2 - unveil.BESIDE)
+        over = torch.zeros_like(near)
+        assert float(strayed(over, over, near)) == 0
+        assert float(strayed(over + 0.1 * near, over, near)) == pytest.approx(0.1)
+        assert float(strayed(over, over + 0.1 * near, near)) == pytest.approx(0.1), "what is less there, too"
+        assert float(strayed(over + 1 - near, over, near)) == 0, "elsewhere the truth alone tells"
+
+    def test_another_grey_map_changes_levels_and_grain_alike_and_black_stays_black(self, pictures: Pictures) -> None:
+        cells = gathered([pictures.cells[0][2]], None)
         cells[..., :3] = 0
         toned = retoned(cells, np.random.default_rng(3))
         for name in ("fresh", "lit", "inside"):
