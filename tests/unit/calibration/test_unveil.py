@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -142,8 +143,8 @@ class TestWholePictures:
         pair = np.stack([cells_of(film, through) for film in (with_it, without)], 1)
         near = beside_needles(gathered(list(pair), None))
         assert 0 < float(near[-1].mean()) < 0.7
-        truths = np.abs(np.diff(pair[-1, :, PARTS.index("truth")].astype(float), axis=0))[0]
-        assert truths[near[-1, 0].numpy() == 0].max() <= unveil.THERE, "all else is alike"
+        with_needle, bare = pair[0, :, PARTS.index("calm")]
+        assert 0.5 < float((with_needle == bare).mean()) < 1, "all else is alike, noise too"
 
     def test_which_these_are_is_told_by_their_number(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(whole_pictures, "_Drawn", _DrawnByName)
@@ -180,7 +181,11 @@ def _without_needle(cells: np.ndarray) -> np.ndarray:
 
 
 class TestLearning:
-    def test_a_veil_is_learnt_and_kept_in_int8(self, pictures: Pictures, tmp_path: Path) -> None:
+    def test_a_veil_is_learnt_and_kept_in_int8(
+        self, pictures: Pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ticks = itertools.count()  # a step is a hundredth of a second, however busy the machine is
+        monkeypatch.setattr(unveil.time, "monotonic", lambda: next(ticks) / 100)
         learning = Learning(pictures, tmp_path / "veil.pt", (6.0, 2.0))
         assert learning.on_those_aside() == unveil.Aside(0, 0, 0)
         veil = learning.run()
