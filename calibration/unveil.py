@@ -389,7 +389,7 @@ def main() -> None:
     names = sorted(name for name, recipe in RECIPES.items() if recipe.task == "ultrasound")
     parser.add_argument("names", nargs="+", metavar="NAME", choices=names, help=", ".join(names))
     parser.add_argument("--scenes", type=int, default=SCENES, help="whole phantoms to learn from")
-    parser.add_argument("--minutes", type=float, default=24.0, help="of learning in float; drawing comes before")
+    parser.add_argument("--minutes", type=float, default=36.0, help="of learning in float; drawing comes before")
     parser.add_argument("--aware-minutes", type=float, default=4.0, help="and then in INT8")
     parser.add_argument("--bank", type=Path, default=Path("out/bank"))
     parser.add_argument("--out", type=Path, default=Path("out/training"))
