@@ -143,34 +143,38 @@ class ControlSocket:
         self, address: str, desk: Desk, context: zmq.Context[zmq.Socket[bytes]], guard: Watch | None = None
     ) -> None:
         self._desk = desk
-        self._socket = socket_of(context, zmq.ROUTER)
-        self._door = Door(self._socket, address, CONTROL, "[sockets] control", guard)
+        self._door = Door(lambda: socket_of(context, zmq.ROUTER), address, CONTROL, "[sockets] control", guard)
         self._late: queue.SimpleQueue[tuple[list[bytes], Answer]] = queue.SimpleQueue()
         self._hear, self._knock = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._poller = zmq.Poller()
-        self._poller.register(self._socket, zmq.POLLIN)
-        self._poller.register(self._hear, zmq.POLLIN)
+        self._poller = self._both_heard()
 
     def run(self, stop: threading.Event) -> None:
         try:
             while not stop.is_set():
                 self.serve(POLL_MS)
         finally:
-            self._socket.close()
+            self._door.close()
 
     def serve(self, timeout_ms: int) -> None:
-        self._door.mind()
+        if self._door.mind():
+            self._poller = self._both_heard()
         ready = dict(self._poller.poll(timeout_ms))
         if self._hear in ready:
             os.read(self._hear, 4096)
         while not self._late.empty():
             self._send(*self._late.get_nowait())
-        if self._socket in ready:
+        if self._door.socket in ready:
             self._serve_one()
+
+    def _both_heard(self) -> zmq.Poller:
+        poller = zmq.Poller()
+        poller.register(self._door.socket, zmq.POLLIN)
+        poller.register(self._hear, zmq.POLLIN)
+        return poller
 
     def _serve_one(self) -> None:
         with contextlib.suppress(zmq.Again):
-            parts = self._socket.recv_multipart(zmq.NOBLOCK)
+            parts = self._door.socket.recv_multipart(zmq.NOBLOCK)
             if b"" not in parts:
                 return  # not from a REQ socket: there is no way to answer
             cut = parts.index(b"") + 1
@@ -189,22 +193,21 @@ class ControlSocket:
 
     def _send(self, envelope: list[bytes], answer: Answer) -> None:
         with contextlib.suppress(zmq.ZMQError):  # whoever asked has gone, or is not reading
-            self._socket.send_multipart([*envelope, json.dumps(answer).encode()], zmq.NOBLOCK)
+            self._door.socket.send_multipart([*envelope, json.dumps(answer).encode()], zmq.NOBLOCK)
 
 
 class EventSocket:
     """PUB: written by the events thread alone."""
 
     def __init__(self, address: str, context: zmq.Context[zmq.Socket[bytes]], guard: Watch | None = None) -> None:
-        self._socket = socket_of(context, zmq.PUB)
-        self._door = Door(self._socket, address, EVENTS, "[sockets] events", guard)
+        self._door = Door(lambda: socket_of(context, zmq.PUB), address, EVENTS, "[sockets] events", guard)
 
     def publish(self, event: Event) -> None:
         self._door.mind()
-        self._socket.send_multipart([f"event/{event['event']}".encode(), json.dumps(event).encode()])
+        self._door.socket.send_multipart([f"event/{event['event']}".encode(), json.dumps(event).encode()])
 
     def close(self) -> None:
-        self._socket.close()
+        self._door.close()
 
 
 def socket_of(context: zmq.Context[zmq.Socket[bytes]], kind: int) -> zmq.Socket[bytes]:

@@ -8,6 +8,7 @@ refused is counted and told. It never touches a frame, nor a socket of another t
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections import Counter
@@ -30,6 +31,7 @@ LOOK_MS = 250
 MUTE_S = 0.5
 NICE = 5
 FAILURES = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_DISCONNECTED
+HEARD = FAILURES | zmq.EVENT_MONITOR_STOPPED
 UNDECIPHERABLE, NOT_CURVE, BROKEN_OFF, OTHER = "undecipherable", "no-key", "broken-off", "not-the-protocol"
 PROTOCOL_ERRORS = {  # zmq.h, ZMQ_PROTOCOL_ERROR_ZMTP_...
     0x11000001: UNDECIPHERABLE,  # CRYPTOGRAPHIC
@@ -53,6 +55,7 @@ class Guard:
         self._server_stamp = self._stamp_of_server()
         self._cuts: Counter[str] = Counter()  # written by the guard thread, read by the doors' owners
         self._inside: dict[str, dict[str, str]] = {}  # door -> public key -> name, since it was last opened
+        self._attended: queue.SimpleQueue[tuple[zmq.Socket[bytes], str]] = queue.SimpleQueue()
         self._monitors: dict[zmq.Socket[bytes], str] = {}
         self._mute: dict[str, float] = {}  # doors at which a connection may have been left neither read nor closed
         self._context = context
@@ -80,7 +83,7 @@ class Guard:
 
     def attend(self, door: str, socket: zmq.Socket[bytes]) -> None:
         self._inside[door] = {}
-        self._monitors[socket.get_monitor_socket(FAILURES)] = door
+        self._attended.put((socket.get_monitor_socket(HEARD), door))
 
     def shut_out(self, door: str) -> None:
         self._tell("access.shut-out", door=door)
@@ -91,16 +94,24 @@ class Guard:
         thread_yields(NICE)
         poller = zmq.Poller()
         poller.register(self._zap, zmq.POLLIN)
-        for monitor in self._monitors:
-            poller.register(monitor, zmq.POLLIN)
         while not stop.is_set():
+            self._take_over_monitors(poller)
             ready = [sock for sock, _ in poller.poll(LOOK_MS)]
             self.look()
             for sock in ready:
                 if sock is self._zap:
                     self._answer()
-                else:
-                    self._hear(sock, self._monitors[sock])
+                elif not self._hear(sock, self._monitors[sock]):
+                    poller.unregister(sock)
+                    del self._monitors[sock]
+                    sock.close()
+
+    def _take_over_monitors(self, poller: zmq.Poller) -> None:
+        """Of sockets that the doors have made since."""
+        while not self._attended.empty():
+            monitor, door = self._attended.get_nowait()
+            self._monitors[monitor] = door
+            poller.register(monitor, zmq.POLLIN)
 
     def look(self) -> None:
         """Is everybody who is inside still welcome, and does the key still hold?"""
@@ -179,7 +190,8 @@ class Guard:
             self.admitted[door] += 1
         return verdict.name, verdict.refused
 
-    def _hear(self, monitor: zmq.Socket[bytes], door: str) -> None:
+    def _hear(self, monitor: zmq.Socket[bytes], door: str) -> bool:
+        """Is there more to come? Not of a socket that was closed."""
         told = parse_monitor_message(monitor.recv_multipart())
         event, value = told["event"], int(told["value"])
         if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
@@ -189,6 +201,7 @@ class Guard:
             self._mute.pop(door, None)
         elif event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
             self._refuse(door, BROKEN_OFF)
+        return event != zmq.EVENT_MONITOR_STOPPED
 
     def _refuse(self, door: str, reason: str, client: str = "", address: str = "") -> None:
         self.refused[door, reason] += 1
@@ -208,6 +221,8 @@ class Guard:
         }
 
     def close(self) -> None:
+        while not self._attended.empty():
+            self._attended.get_nowait()[0].close()
         for monitor in self._monitors:
             monitor.close()
         self._zap.close()

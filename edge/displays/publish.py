@@ -35,11 +35,7 @@ class Publisher:
     def __init__(self, options: Options, context: zmq.Context[zmq.Socket[bytes]], guard: Watch | None = None) -> None:
         self._wanted: set[bytes] = set()
         self._names: dict[str, tuple[tuple[Topic, bytes], ...]] = {}  # per stream: the topics somebody wants
-        self._socket = context.socket(zmq.XPUB)
-        self._socket.setsockopt(zmq.SNDHWM, options.hwm)
-        self._socket.setsockopt(zmq.SNDBUF, BUFFER_BYTES)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
-        self._door = Door(self._socket, options.bind, PICTURES, "[sockets] pictures", guard)
+        self._door = Door(lambda: _socket(context, options), options.bind, PICTURES, "[sockets] pictures", guard)
 
     def show(self, shown: Shown, flags: Flag, now_ns: int) -> None:
         if not self._wanted:
@@ -57,7 +53,7 @@ class Publisher:
 
     def _send(self, parts: Sequence[bytes | memoryview]) -> None:
         # pyzmq's zero-copy path costs more than copying a picture of this size (0.27 ms at 640x480 here).
-        self._socket.send_multipart(parts, copy=True)
+        self._door.socket.send_multipart(parts, copy=True)
 
     def _wanted_of(self, stream: str) -> tuple[tuple[Topic, bytes], ...]:
         names = self._names.get(stream)
@@ -68,10 +64,13 @@ class Publisher:
         return names
 
     def _hear_subscriptions(self) -> None:
-        self._door.mind()
-        while int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+        if self._door.mind():  # whoever may come back asks anew
+            self._wanted.clear()
+            self._names.clear()
+        socket = self._door.socket
+        while int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             try:
-                message = self._socket.recv(zmq.NOBLOCK)
+                message = socket.recv(zmq.NOBLOCK)
             except zmq.Again:  # whoever asked has gone
                 return
             if message[:1] == b"\1":
@@ -82,7 +81,15 @@ class Publisher:
                 self._names.clear()
 
     def close(self) -> None:
-        self._socket.close()
+        self._door.close()
+
+
+def _socket(context: zmq.Context[zmq.Socket[bytes]], options: Options) -> zmq.Socket[bytes]:
+    socket = context.socket(zmq.XPUB)
+    socket.setsockopt(zmq.SNDHWM, options.hwm)
+    socket.setsockopt(zmq.SNDBUF, BUFFER_BYTES)
+    socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+    return socket
 
 
 def _pictures(topic: Topic, shown: Shown) -> tuple[Flag, list[memoryview]]:

@@ -50,11 +50,7 @@ class ZeroMqSource:
     ) -> None:
         self._clock = clock
         self._captured = CaptureTimes(time.time_ns)
-        self._socket = context.socket(zmq.PULL)
-        self._socket.setsockopt(zmq.RCVHWM, options.hwm)
-        self._socket.setsockopt(zmq.RCVBUF, BUFFER_BYTES)
-        self._socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
-        self._door = Door(self._socket, options.bind, FRAMES, "[source.zeromq] bind", guard)
+        self._door = Door(lambda: _socket(context, options), options.bind, FRAMES, "[source.zeromq] bind", guard)
 
     @property
     def ended(self) -> bool:
@@ -65,7 +61,7 @@ class ZeroMqSource:
         if not self._ready(timeout_s):
             return None
         try:
-            first = self._socket.recv(zmq.NOBLOCK, copy=False)
+            first = self._door.socket.recv(zmq.NOBLOCK, copy=False)
         except zmq.Again:  # what was ready is gone: its connection ended, or it was no message but ZeroMQ's own
             return None
         received_ns = self._clock.now()
@@ -78,24 +74,32 @@ class ZeroMqSource:
 
     def _ready(self, timeout_s: float) -> bool:
         if timeout_s > 0:
-            return bool(self._socket.poll(max(1, int(timeout_s * 1000))))
-        return bool(int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)  # a fraction of what poll(0) costs
+            return bool(self._door.socket.poll(max(1, int(timeout_s * 1000))))
+        return bool(int(self._door.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)  # a fraction of what poll(0) costs
 
     def _payload(self, first: zmq.Frame) -> zmq.Frame:
         """The second part; whatever follows it is read away, one part at a time, and refused."""
         if not first.more:
             raise BadFrame("malformed", "1 part, not 2")
-        payload = part = self._socket.recv(zmq.NOBLOCK, copy=False)
+        payload = part = self._door.socket.recv(zmq.NOBLOCK, copy=False)
         count = 2
         while part.more:
-            part = self._socket.recv(zmq.NOBLOCK, copy=False)
+            part = self._door.socket.recv(zmq.NOBLOCK, copy=False)
             count += 1
         if count > 2:
             raise BadFrame("malformed", f"{count} parts, not 2")
         return payload
 
     def close(self) -> None:
-        self._socket.close()
+        self._door.close()
+
+
+def _socket(context: zmq.Context[zmq.Socket[bytes]], options: Options) -> zmq.Socket[bytes]:
+    socket = context.socket(zmq.PULL)
+    socket.setsockopt(zmq.RCVHWM, options.hwm)
+    socket.setsockopt(zmq.RCVBUF, BUFFER_BYTES)
+    socket.setsockopt(zmq.MAXMSGSIZE, LARGEST_MESSAGE)
+    return socket
 
 
 class CaptureTimes:

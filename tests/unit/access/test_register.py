@@ -153,10 +153,12 @@ def test_which_addresses_others_can_reach(address: str, beyond: bool) -> None:
 
 
 def test_nothing_is_bound_beyond_this_host_without_a_guard() -> None:
-    socket = zmq.Context.instance().socket(zmq.PULL)
     with pytest.raises(ConfigError, match="limpid setup"):
-        Door(socket, "tcp://0.0.0.0:0", FRAMES, "[source.zeromq] bind")
-    assert socket.closed
+        Door(_never_made, "tcp://0.0.0.0:0", FRAMES, "[source.zeromq] bind")
+
+
+def _never_made() -> zmq.Socket[bytes]:
+    raise AssertionError("a socket was made")
 
 
 def test_nobody_connects_beyond_this_host_without_a_key(tmp_path: Path) -> None:
