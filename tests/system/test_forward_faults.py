@@ -105,7 +105,8 @@ def test_a_torn_file_is_set_aside_by_the_process_and_never_sent_and_the_others_a
     with storescp(tmp_path) as (port, stored):
         forward = Forward(
             tmp_path / "f",
-            f'[destination.pacs.dimse]\nhost = "127.0.0.1"\nport = {port}\ncommitment = false\n',
+            # This archive serves one association at a time, and leaves a second one without an answer for 30 s.
+            f'[destination.pacs.dimse]\nhost = "127.0.0.1"\nport = {port}\ncommitment = false\nassociations = 1\n',
         )
         outbox, torn, whole = forward.outbox(), phantom(1, frames=4, size=128), phantom(2)
         name = put(outbox, torn)
