@@ -11,6 +11,7 @@ import json
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ from edge.wishes import Wishes
 
 LARGEST_REQUEST = 64 << 10
 POLL_MS = 100
+REOPENING_S = 0.2  # at most: usually it takes a few milliseconds
 T = TypeVar("T")
 Answer = dict[str, Any]
 
@@ -203,8 +205,16 @@ class EventSocket:
         self._door = Door(lambda: socket_of(context, zmq.PUB), address, EVENTS, "[sockets] events", guard)
 
     def publish(self, event: Event) -> None:
-        self._door.mind()
+        if self._door.mind():
+            self._wait_until_it_is_open()
         self._door.socket.send_multipart([f"event/{event['event']}".encode(), json.dumps(event).encode()])
+
+    def _wait_until_it_is_open(self) -> None:
+        """Nobody waits for this thread, and it does not come by here again until the next event, whenever that is."""
+        until = time.monotonic() + REOPENING_S
+        while not self._door.is_open and time.monotonic() < until:
+            time.sleep(0.001)
+            self._door.mind()
 
     def close(self) -> None:
         self._door.close()

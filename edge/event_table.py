@@ -103,7 +103,7 @@ EVENTS: dict[str, tuple[Level, str]] = {
     "access.cut": ("warning", "a connection was cut: its key was revoked, or the list was altered"),
     "access.key-changed": ("notice", "the server has another key"),
     "access.unreadable": ("error", "a file of keys cannot be read"),
-    "access.shut-out": ("warning", "so many were refused at a door that it listens less often"),
+    "access.shut-out": ("error", "a door cannot open again: another program took its address meanwhile"),
     "log-in.refused": ("warning", "somebody could not log in at the console"),
     "audit.not-written": ("error", "the audit log did not take a line"),
     "audit.altered": ("error", "an audit log is not what was written"),

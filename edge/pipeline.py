@@ -80,6 +80,8 @@ class Live:
         if frame is None:
             self._do_chores()
             self._keep_told()
+            for display in self._displays:
+                display.tend()
             return
         lane, wish = self._lane_of(frame), self._wishes.of(frame.stream)
         now = self._clock.now()

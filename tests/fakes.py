@@ -129,11 +129,15 @@ class Glass:
     def __init__(self) -> None:
         self.shown: list[tuple[Shown, Flag, int]] = []
         self.notices: list[tuple[Flag, int]] = []
+        self.tended = 0
 
     def show(self, shown: Shown, flags: Flag, now_ns: int) -> None:
         self.shown.append((shown, flags, now_ns))
 
     def notice(self, last: Shown, flags: Flag, now_ns: int) -> None:
         self.notices.append((flags, now_ns))
+
+    def tend(self) -> None:
+        self.tended += 1
 
     def close(self) -> None: ...

@@ -8,6 +8,7 @@ milliseconds, so that it is tried at each look until then.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -16,7 +17,7 @@ import zmq
 from edge.access.homes import REMEDY, is_beyond_this_host
 from edge.errors import ConfigError
 
-TELL_AFTER = 1000  # tries: another program has taken the address meanwhile
+TELL_AFTER_S = 2.0  # another program has taken the address meanwhile
 # A socket that closes at once, while a message is half read by a caller that goes at that moment as well, brings the
 # whole process down, in libzmq itself (zeromq/libzmq, issue 3442). What is on its way may leave first. To unbind does
 # the same, and whatever the patience: a socket is never unbound, only closed.
@@ -60,7 +61,8 @@ class Door:
         self._guard = guard if guard is not None and guard.admits(address) else None
         self._cuts = 0
         self._open = False
-        self._tries = 0
+        self._told = False
+        self._closed_at = 0.0
         if self._guard is None and is_beyond_this_host(address):
             raise ConfigError(
                 f'{where} = "{address}" can be reached from other machines, and there is no server key: {REMEDY}'
@@ -81,6 +83,10 @@ class Door:
     def socket(self) -> zmq.Socket[bytes]:
         """Another one after `mind` has said so."""
         return self._socket
+
+    @property
+    def is_open(self) -> bool:
+        return self._open
 
     def admits_to(self, message: zmq.Frame, stream: str) -> bool:
         """May whoever sent this message send into this stream? ZeroMQ keeps the sender's name with the message."""
@@ -112,7 +118,7 @@ class Door:
         self._cuts = guard.cuts_of(self._name)
         before, self._socket = self._socket, self._made()
         before.close()
-        self._open, self._tries = False, 0
+        self._open, self._told, self._closed_at = False, False, time.monotonic()
 
     def _reopen(self, guard: Watch) -> None:
         try:
@@ -121,8 +127,8 @@ class Door:
         except zmq.ZMQError as error:
             if error.errno != zmq.EADDRINUSE:
                 raise ConfigError(f'{self._where} = "{self._address}" cannot be opened again: {error}') from error
-            self._tries += 1
-            if self._tries == TELL_AFTER:
+            if not self._told and time.monotonic() - self._closed_at > TELL_AFTER_S:
+                self._told = True
                 guard.shut_out(self._name)
 
     def _made(self) -> zmq.Socket[bytes]:

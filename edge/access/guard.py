@@ -29,6 +29,7 @@ from edge.turns import thread_yields
 ZAP = "inproc://zeromq.zap.01"
 LOOK_MS = 250
 MUTE_S = 0.5
+NEIGHBOURS_MS = 100  # a handshake that failed is told of as closed in the same breath
 NICE = 5
 FAILURES = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_DISCONNECTED
 HEARD = FAILURES | zmq.EVENT_MONITOR_STOPPED
@@ -57,7 +58,7 @@ class Guard:
         self._inside: dict[str, dict[str, str]] = {}  # door -> public key -> name, since it was last opened
         self._attended: queue.SimpleQueue[tuple[zmq.Socket[bytes], str]] = queue.SimpleQueue()
         self._monitors: dict[zmq.Socket[bytes], str] = {}
-        self._mute: dict[str, float] = {}  # doors at which a connection may have been left neither read nor closed
+        self._mute: dict[str, float] = {}  # doors at which a connection was left neither read nor closed
         self._context = context
         self._zap: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
         self._zap.setsockopt(zmq.LINGER, 0)
@@ -136,7 +137,8 @@ class Guard:
 
     def _cut_mute(self, now: float) -> None:
         """What was altered within a session is refused, but libzmq (4.3.5), when it tells of that, forgets to close the
-        connection; one that failed in its handshake is closed at once."""
+        connection: it would be neither read nor closed, for ever. One that failed in its handshake is closed at once.
+        """
         for door, since in list(self._mute.items()):
             if now - since > MUTE_S:
                 del self._mute[door]
@@ -192,14 +194,13 @@ class Guard:
 
     def _hear(self, monitor: zmq.Socket[bytes], door: str) -> bool:
         """Is there more to come? Not of a socket that was closed."""
-        told = parse_monitor_message(monitor.recv_multipart())
-        event, value = told["event"], int(told["value"])
-        if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        event, value = _next_of(monitor)
+        while event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
             self._refuse(door, PROTOCOL_ERRORS.get(value, OTHER))
-            self._mute.setdefault(door, time.monotonic())
-        elif event == zmq.EVENT_DISCONNECTED:
-            self._mute.pop(door, None)
-        elif event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+            event, value = _next_of(monitor, NEIGHBOURS_MS)
+            if event not in (zmq.EVENT_DISCONNECTED, zmq.EVENT_MONITOR_STOPPED):
+                self._mute.setdefault(door, time.monotonic())
+        if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
             self._refuse(door, BROKEN_OFF)
         return event != zmq.EVENT_MONITOR_STOPPED
 
@@ -226,6 +227,14 @@ class Guard:
         for monitor in self._monitors:
             monitor.close()
         self._zap.close()
+
+
+def _next_of(monitor: zmq.Socket[bytes], timeout_ms: int | None = None) -> tuple[int, int]:
+    """Event and value; nought where none comes in time."""
+    if not monitor.poll(timeout_ms):
+        return 0, 0
+    told = parse_monitor_message(monitor.recv_multipart())
+    return int(told["event"]), int(told["value"])
 
 
 def open_guard(

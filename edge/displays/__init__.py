@@ -28,6 +28,10 @@ class Display(Protocol):
         """Say that the last picture still stands, and why (not live, frozen)."""
         ...
 
+    def tend(self) -> None:
+        """Called again and again, also while no picture comes: to hear who joins, who was put out."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -86,6 +86,9 @@ class OpenIgtLinkDisplay:
     def notice(self, last: Shown, flags: Flag, now_ns: int) -> None:
         self.show(last, flags, now_ns)  # a client that has the picture gets the label alone
 
+    def tend(self) -> None:
+        """Its own threads do."""
+
     def close(self) -> None:
         self._stop.set()
         self._accepting.join()

@@ -263,6 +263,13 @@ def test_frozen_frames_are_counted_and_the_picture_is_told_frozen(rig: Rig) -> N
     assert rig.accounted()
 
 
+def test_displays_are_tended_while_no_frame_has_ever_come() -> None:
+    rig = Rig()
+    for _ in range(3):
+        rig.live.step()
+    assert rig.glass.tended == 3, "or whoever was put out stays in, and whoever has a new key stays out"
+
+
 def test_when_frames_stop_subscribers_hear_it_within_two_periods(rig: Rig) -> None:
     last = rig.shown[-1].frame.received_ns
     while not rig.glass.notices:
