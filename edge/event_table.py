@@ -42,7 +42,7 @@ EVENTS: dict[str, tuple[Level, str]] = {
     "source.ended": ("notice", "the source has come to its end"),
     "survey.failed": ("warning", "the search for the image stumbled over a frame"),
     "drift.outside": ("warning", "the pictures are outside what the engine was judged on, and by which figures"),
-    "drift.inside": ("notice", "they are inside it again"),
+    "drift.inside": ("notice", "they are inside it again, or not judged any more: `reason`"),
     # ------------------------------------------------ treatment and engines
     "treatment.changed": ("notice", "the treatment in force, and why where it is the original"),
     "lane.prepared": ("info", "a stream took up new engines"),

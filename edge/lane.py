@@ -186,7 +186,7 @@ class Lane:
         if elsewhere:
             self._lose_region()
             return original(frame, Why.NO_REGION)
-        regions.put_back(frame.pixels[region.box.slices], result, region, canvas[region.box.slices])
+        regions.put_back(frame.pixels[region.box.slices], frame.format, result, region, canvas[region.box.slices])
         canvas.setflags(write=False)
         ended_ns = self._clock.now()
         self._took_ns = done_ns - started_ns

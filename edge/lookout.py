@@ -165,7 +165,7 @@ class Lookout:
     def _judge(self, name: str, stream: _Stream, found: Statistics, now: int) -> None:
         profile = self._profiles.of(stream.engine.sha256)
         if profile is None:
-            stream.watch = Watch()
+            self._end_watch(name, stream, "engine without a profile")
             stream.facts = {"state": "unjudged", "by": [], "figures": _rounded(found)}
             return
         by = drift.outside(found, profile)
@@ -177,9 +177,17 @@ class Lookout:
             event = "drift.outside" if is_outside else "drift.inside"
             self._events.emit(event, stream=name, engine=profile.engine, by=by)
 
+    def _end_watch(self, name: str, stream: _Stream, reason: str) -> None:
+        """Whoever was told that it is outside is told that this is over."""
+        if stream.watch.outside:
+            engine = str(stream.facts.get("engine", ""))
+            self._events.emit("drift.inside", stream=name, engine=engine, by=[], reason=reason)
+        stream.watch = Watch()
+
     def _forget_gone(self, now: int) -> None:
         for name in [name for name, stream in self._streams.items() if now - stream.seen_ns > GONE]:
             gone = self._streams.pop(name)
+            self._end_watch(name, gone, "no more pictures")
             if name in self._sight.newest:  # its last picture is still there, and must not be taken for a new one
                 self._streams[name] = _Stream(seen=gone.seen, seen_ns=now, kind=gone.kind)
 

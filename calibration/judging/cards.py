@@ -46,6 +46,8 @@ def write(judged: Judged, folder: Path) -> None:
     """All three files of one engine. Raises EngineRefused, and writes none, where its manifest would suffer."""
     engine = read_engine(folder)
     path = folder / MANIFEST
+    if (judged.engine, judged.sha256) != (engine.manifest.name, engine.manifest.sha256):
+        raise EngineRefused(f"{path}: this judgement is of {judged.engine} {judged.sha256[:12]}, not of what lies here")
     manifest = with_judgement(path.read_text(encoding="utf-8"), judged)
     _check_kept(parse_manifest(manifest, path), engine.manifest, path)
     figures = msgspec.json.format(msgspec.json.encode({"judge": VERSION} | for_machines(judged)), indent=1)

@@ -5,9 +5,10 @@ missed is said, and the engine may still be shipped.
 
 How intervals are used
     A quick run looks at few lesions. It refuses only what it can be sure of: a figure counts against an engine when
-    even the favourable end of its 95 % interval misses the bar. A full run holds the figure itself to the bar, but
-    for comparisons with the input that doing nothing would lose as often as it wins: those are lost surely, or by a
-    tenth. So a quick run never vouches for an engine; it finds broken ones.
+    even the favourable end of its 95 % interval misses the bar. Where there is none (INT8 beside float, drift, what of
+    a needle is kept: all of them the same pictures twice) the figure itself is held to the bar. A full run always does
+    that, but for comparisons with the input that doing nothing would lose as often as it wins: those are lost surely,
+    or by a tenth. So a quick run never vouches for an engine; it finds broken ones.
 """
 
 from __future__ import annotations

@@ -4,7 +4,11 @@ is touched.
 
 from __future__ import annotations
 
+from typing import TypeAlias, cast
+
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.judging.clips import Field, Scene, film, halved, levels, phantom_of
 from calibration.judging.contestants import Contestant, Kind
@@ -17,6 +21,8 @@ from edge.frame import Frame, Modality, PixelFormat, Pixels
 from edge.phantom import FluoroscopyScene, UltrasoundScene
 
 _SEEDS = HELD_OUT + 500_000
+_MARGIN = 8  # pixels by which a region may be found larger than the picture is: black corners of its box
+Mask: TypeAlias = NDArray[np.bool_]
 
 
 def drift(contestants: Field, kind: Kind, plan: Plan) -> dict[str, float]:
@@ -65,7 +71,9 @@ def strength_nought(treatment: Treatment, kind: Kind) -> bool:
 
 
 def outside_unchanged(contestants: Field, who: Contestant, kind: Kind) -> bool:
-    """Whether whole screens, put together as the daemon does it, are the original wherever they may not change."""
+    """Whether whole screens, put together as the daemon does it, are the original wherever they may not change: where
+    the region says so, clear of the picture as the phantom knows it, and where there is colour.
+    """
     if kind == "superres":
         return True  # the daemon shows it beside the original screen, never inside it
     return all(_screen_unchanged(contestants, who, _busy(kind, number)) for number in (2, 3))
@@ -73,14 +81,37 @@ def outside_unchanged(contestants: Field, who: Contestant, kind: Kind) -> bool:
 
 def _screen_unchanged(contestants: Field, who: Contestant, scene: Scene) -> bool:
     phantom = phantom_of(scene)
-    frame = whole_frame(phantom.frame(0).pixels, phantom.bits, phantom.modality)
-    found = regions.find(frame)
-    if found is None:
-        return False
+    pixels = phantom.frame(0).pixels
     treatment = contestants.treatment(who, phantom.bits)
-    treatment.forget()
-    shown = composed(frame, found, treatment(regions.grey_of(frame.pixels[found.box.slices], frame.format)))
-    return unchanged(frame, found, shown)
+    beyond = cv2.dilate(phantom.mask.astype(np.uint8), np.ones((2 * _MARGIN + 1, 2 * _MARGIN + 1), np.uint8)) == 0
+    screens = [(pixels, beyond)]
+    if phantom.bits == 8:
+        tinted, colour = _with_colour(pixels, phantom.mask > 0)
+        screens.append((tinted, beyond | colour))
+    for screen, fixed in screens:
+        frame = whole_frame(screen, phantom.bits, phantom.modality)
+        found = regions.find(frame)
+        if found is None:
+            return False
+        treatment.forget()
+        shown = composed(frame, found, treatment(regions.grey_of(frame.pixels[found.box.slices], frame.format)))
+        if not unchanged(frame, found, shown) or not np.array_equal(shown[fixed], screen[fixed]):
+            return False
+    return True
+
+
+def _with_colour(pixels: Pixels, picture: Mask) -> tuple[Pixels, Mask]:
+    """Flow in the midst of the picture, red and blue, as Doppler shows it; and where it is."""
+    tinted = np.repeat(pixels[..., None], 3, axis=2)
+    rows, columns = (np.flatnonzero(picture.any(axis=axis)) for axis in (1, 0))
+    middle = (int(rows.mean()), int(columns.mean()))
+    colour = np.zeros_like(picture)
+    for channel, across in ((2, middle[1] - 20), (0, middle[1] + 20)):
+        place = np.s_[middle[0] - 15 : middle[0] + 15, across - 15 : across + 15]
+        tinted[place] = 20
+        tinted[(*place, channel)] = 180
+        colour[place] = True
+    return cast("Pixels", tinted), colour
 
 
 def whole_frame(pixels: Pixels, bits: int, modality: Modality) -> Frame:
@@ -93,7 +124,7 @@ def composed(frame: Frame, found: regions.Region, enhanced: Pixels) -> Pixels:
     """The screen as the daemon would show it."""
     shown = frame.pixels.copy()
     part = found.box.slices
-    regions.put_back(frame.pixels[part], enhanced, found, shown[part])
+    regions.put_back(frame.pixels[part], frame.format, enhanced, found, shown[part])
     return shown
 
 

@@ -20,7 +20,7 @@ from calibration.judging.examination import PARTS, Evidence, Part
 from calibration.judging.figures import Judged
 from calibration.judging.gates import decide
 from calibration.judging.plan import Plan
-from edge.catalog import Engine
+from edge.catalog import Engine, read_engine
 from edge.errors import LimpidError
 
 Tell = Callable[[str, str], None]  # who, and what is being done
@@ -46,7 +46,7 @@ def judge(folders: list[Path], plan: Plan, tell: Tell) -> list[Judged]:
         found += judged
     for one in found:
         decide(one)
-    order = [engine.manifest.name for engines in kinds.values() for engine in engines]
+    order = [read_engine(folder).manifest.name for folder in folders]
     return sorted(found, key=lambda one: order.index(one.engine))
 
 

@@ -167,7 +167,7 @@ def _altered_outside(shot: Shot, result: Pixels, recording: SiteRecording) -> in
     """Pixels outside the region that would not be shown as they came."""
     box, mask = recording.region.box, recording.region.mask
     shown = cast("Pixels", np.array(shot.frame.pixels))
-    regions.put_back(shot.frame.pixels[box.slices], result, recording.region, shown[box.slices])
+    regions.put_back(shot.frame.pixels[box.slices], shot.frame.format, result, recording.region, shown[box.slices])
     differs = shown != shot.frame.pixels
     differs = differs if differs.ndim == 2 else differs.any(axis=2)
     differs[box.slices][mask != 0] = False

@@ -46,17 +46,17 @@ def channel_spread(pixels: Pixels) -> tuple[Grey, Grey]:
     return cast("Grey", cv2.subtract(highest, lowest)), cast("Grey", highest)
 
 
-def put_back(original: Pixels, enhanced: Pixels, region: Region, out: Pixels) -> None:
+def put_back(original: Pixels, pixel_format: PixelFormat, enhanced: Pixels, region: Region, out: Pixels) -> None:
     """Alter `out`, a copy of the original: enhanced where it may be altered, bit for bit as it is elsewhere.
 
-    `original` and `out` are the region's box of a frame and of its copy, `enhanced` is grey and of the box's size.
+    `original` and `out` are the region's box of a frame and of its copy, `enhanced` is what became of its `grey_of`.
     `out` must not overlap the two others.
     """
     if enhanced.shape != region.mask.shape or enhanced.dtype != original.dtype:
         wanted = f"{region.mask.shape} {original.dtype}"
         raise EngineFault("wrong shape", f"{enhanced.shape} {enhanced.dtype} instead of {wanted}")
     if original.ndim == 3:
-        _put_back_colour(original, enhanced, region, out)
+        _put_back_colour(original, pixel_format, enhanced, region, out)
     elif region.covers_all:
         np.copyto(out, enhanced)
     else:
@@ -70,13 +70,15 @@ def _copy_masked(source: Pixels, mask: Mask, out: Pixels) -> None:
         np.copyto(out, source, where=mask != 0)
 
 
-def _put_back_colour(original: Pixels, enhanced: Pixels, region: Region, out: Pixels) -> None:
+def _put_back_colour(
+    original: Pixels, pixel_format: PixelFormat, enhanced: Pixels, region: Region, out: Pixels
+) -> None:
     """Adds a change that is zero where nothing may change: those pixels pass through untouched."""
     before = cast("Grey", np.ascontiguousarray(original))
     allowed = colourless(before)
     if not region.covers_all:
         cv2.bitwise_and(allowed, region.mask, dst=allowed)
-    grey = cv2.cvtColor(before, cv2.COLOR_RGB2GRAY)
+    grey = grey_of(before, pixel_format)
     up, down = cv2.subtract(enhanced, grey), cv2.subtract(grey, enhanced)
     cv2.bitwise_and(up, allowed, dst=up)
     cv2.bitwise_and(down, allowed, dst=down)

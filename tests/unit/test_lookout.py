@@ -139,6 +139,10 @@ def test_an_engine_that_takes_over_is_judged_by_its_own_profile(house: House) ->
     assert house.state == "outside"
     house.look(1, spread=30, engine="handbuilt-medium")
     assert (house.state, house.told[-1]) == ("unjudged", frozenset())
+    last = house.events_told()[-1]
+    assert (last["event"], last["engine"], last["reason"]) == (
+        "drift.inside", "handbuilt-small", "engine without a profile",
+    )  # fmt: skip
 
 
 def test_a_picture_that_stands_is_looked_at_once(house: House) -> None:
@@ -155,6 +159,8 @@ def test_a_stream_that_fell_silent_begins_anew(house: House) -> None:
     house.clock.advance(GONE + SECOND)
     house.lookout.look()
     assert (house.state, house.told[-1]) == ("unjudged", frozenset())
+    last = house.events_told()[-1]
+    assert (last["event"], last["reason"]) == ("drift.inside", "no more pictures")
 
 
 def test_the_last_picture_of_a_silent_stream_is_not_taken_for_a_new_one(house: House) -> None:

@@ -54,7 +54,7 @@ def enhanced_screen(frame: Frame, region: Region) -> np.ndarray:
     out = frame.pixels.copy()
     original = frame.pixels[region.box.slices]
     grey = grey_of(original, frame.format)
-    put_back(original, (frame.full_scale - grey).astype(grey.dtype), region, out[region.box.slices])
+    put_back(original, frame.format, (frame.full_scale - grey).astype(grey.dtype), region, out[region.box.slices])
     return out
 
 
@@ -318,6 +318,10 @@ def region_of(mask: np.ndarray) -> Region:
     return Region(Box(0, 0, mask.shape[1], mask.shape[0]), mask, bool(mask.all()), NOWHERE)
 
 
+def any_format(pixels: np.ndarray) -> PixelFormat:
+    return PixelFormat.RGB8 if pixels.ndim == 3 else PixelFormat.GREY8
+
+
 class TestPutBack:
     @settings(max_examples=300, deadline=None)
     @given(compositions())
@@ -326,7 +330,7 @@ class TestPutBack:
         wide = np.full((original.shape[0], 2 * original.shape[1], *original.shape[2:]), 77, original.dtype)
         out = wide[:, ::2] if strided else wide[:, : original.shape[1]]
         out[...] = original
-        put_back(original, enhanced, region_of(mask), out)
+        put_back(original, any_format(original), enhanced, region_of(mask), out)
         assert np.array_equal(out[mask == 0], original[mask == 0])
         if original.ndim == 2:
             assert np.array_equal(out[mask > 0], enhanced[mask > 0])
@@ -343,19 +347,18 @@ class TestPutBack:
         assert (rest == 77).all()
 
     @settings(max_examples=100, deadline=None)
-    @given(compositions())
-    def test_the_same_picture_back_changes_nothing(self, case: Composition) -> None:
+    @given(compositions(), st.sampled_from((PixelFormat.RGB8, PixelFormat.BGR8)))
+    def test_the_same_picture_back_changes_nothing(self, case: Composition, order: PixelFormat) -> None:
         original, _, mask, _ = case
         out = original.copy()
-        colour = original.ndim == 3
-        same = grey_of(original, PixelFormat.RGB8 if colour else PixelFormat.GREY8)
-        put_back(original, same, region_of(mask), out)
+        pixel_format = order if original.ndim == 3 else any_format(original)
+        put_back(original, pixel_format, grey_of(original, pixel_format), region_of(mask), out)
         assert np.array_equal(out, original)
 
     def test_equal_channels_take_the_enhanced_level_exactly(self) -> None:
         grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
         out = np.empty((16, 16, 3), np.uint8)
-        put_back(in_colour(grey), 255 - grey, region_of(np.full((16, 16), 255, np.uint8)), out)
+        put_back(in_colour(grey), PixelFormat.BGR8, 255 - grey, region_of(np.full((16, 16), 255, np.uint8)), out)
         assert np.array_equal(out, in_colour(255 - grey))
 
     @pytest.mark.parametrize(
@@ -365,7 +368,7 @@ class TestPutBack:
         original = np.full((5, 5), 9, np.uint8)
         out = original.copy()
         with pytest.raises(EngineFault, match="wrong shape"):
-            put_back(original, enhanced, region_of(np.full((5, 5), 255, np.uint8)), out)
+            put_back(original, PixelFormat.GREY8, enhanced, region_of(np.full((5, 5), 255, np.uint8)), out)
         assert (out == 9).all()
 
     @pytest.mark.parametrize("pixel_format", [PixelFormat.RGB8, PixelFormat.BGR8])

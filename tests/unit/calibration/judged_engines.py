@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calibration.judging.figures import Comparison, Detection, Found, Group, Judged, RealFrames, Recovered, Time
 
-ENGINE, PEER = "clarity-large", "nlm"
+ENGINE, PEER = "handbuilt-small", "nlm"  # a folder that is there
 
 
 def seen(condition: str, dose: float, lead: float, over_full: float | None = None) -> Detection:

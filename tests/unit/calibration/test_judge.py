@@ -7,6 +7,7 @@ import json
 import math
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -22,8 +23,10 @@ from calibration.peers import PEERS
 from edge.backends.openvino_cpu import OpenVinoCpu
 from edge.catalog import read_engine, shipped_folder
 from edge.errors import ConfigError
-from edge.frame import Pixels
+from edge.frame import Frame, Pixels
 from edge.phantom import FluoroscopyScene, UltrasoundPhantom, UltrasoundScene
+from edge.region import Region
+from tests.unit.calibration.judged_engines import faultless
 
 SMALL = shipped_folder() / "handbuilt-small"
 pytestmark = pytest.mark.timeout(240)
@@ -69,6 +72,44 @@ def test_an_engine_is_judged_from_end_to_end(judged: Judged) -> None:
     assert abs(judged.drift_db) < 1.0
     assert judged.ms("handbuilt-small") > 0
     assert judged.worst_stratum in judged.strata or not judged.strata
+
+
+def test_engines_come_back_in_the_order_in_which_they_were_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their figures are written into folders in that order."""
+    monkeypatch.setattr(trial, "_side_by_side", lambda jobs, *_: dict.fromkeys(jobs))
+    monkeypatch.setattr(trial, "_in_turn", lambda jobs, *_: dict.fromkeys(jobs))
+    monkeypatch.setattr(
+        trial.examination,
+        "conclude",
+        lambda kind, engines, *_: [
+            msgspec.structs.replace(faultless(kind), engine=each.manifest.name) for each in engines
+        ],
+    )
+    monkeypatch.setattr(trial.examination, "add_times", lambda *_: None)
+    names = ["ultrasound-clarity-large", "fluoroscopy-clarity-large", "ultrasound-clarity-small"]
+    judged = trial.judge([shipped_folder() / name for name in names], TINY, lambda _kind, _words: None)
+    assert [one.engine for one in judged] == names
+
+
+def test_what_is_outside_the_picture_and_what_has_colour_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    field = examination.take_part("ultrasound", [read_engine(SMALL)], TINY, 1)
+    who = next(each for each in field.contestants if each.role == "engine")
+    assert lasting.outside_unchanged(field, who, "ultrasound")
+    screens: list[Pixels] = []
+    whole = lasting.composed
+
+    def careless(frame: Frame, found: Region, enhanced: Pixels) -> Pixels:
+        screens.append(frame.pixels)
+        shown = whole(frame, found, enhanced)
+        if frame.pixels.ndim == 3:
+            coloured = np.ptp(frame.pixels.astype(int), axis=2) > 100
+            assert coloured[found.box.slices][found.mask > 0].sum() > 1000, "it lies within the picture"
+            shown[coloured] += 1
+        return shown
+
+    monkeypatch.setattr(lasting, "composed", careless)
+    assert not lasting.outside_unchanged(field, who, "ultrasound")
+    assert [screen.ndim for screen in screens] == [2, 3]
 
 
 def test_what_must_hold_exactly_holds_and_what_has_no_twin_is_not_vouched_for(judged: Judged) -> None:

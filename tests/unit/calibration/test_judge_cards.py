@@ -67,6 +67,15 @@ def test_what_was_written_is_read_by_the_catalogue(home: Path) -> None:
     assert "handbuilt-small" in Catalog([home]).engines
 
 
+@pytest.mark.parametrize(("what", "other"), [("engine", "handbuilt-large"), ("sha256", "5" * 64)])
+def test_what_is_told_of_another_engine_is_not_written(home: Path, what: str, other: str) -> None:
+    folder = home / "handbuilt-small"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(EngineRefused, match="not of what lies here"):
+        cards.write(judged_as(folder, **{what: other}), folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_a_card_says_what_each_peer_gains_and_what_of_a_lesion_goes_with_it(home: Path) -> None:
     folder = home / "handbuilt-small"
     judged = judged_as(folder)

@@ -32,7 +32,7 @@ from edge.drift import outside, statistics
 from edge.engine_disk import KEPT_GENERATIONS
 from edge.engine_store import EngineStore, is_older
 from edge.errors import ConfigError, EngineRefused, LimpidError
-from edge.frame import Frame, Modality, Pixels
+from edge.frame import Frame, Modality, PixelFormat, Pixels
 from edge.phantom import make
 from edge.profiles import read_profile
 from edge.recording import Recorder, read
@@ -283,8 +283,8 @@ def test_a_pixel_outside_the_region_that_changes_fails_its_gate(
 ) -> None:
     whole = site_gates.regions.put_back
 
-    def careless(original: Pixels, enhanced: Pixels, region: Region, out: Pixels) -> None:
-        whole(original, enhanced, region, out)
+    def careless(original: Pixels, pixel_format: PixelFormat, enhanced: Pixels, region: Region, out: Pixels) -> None:
+        whole(original, pixel_format, enhanced, region, out)
         out[0, 0] += 1
 
     ours = open_recording(recording, "", silent)
