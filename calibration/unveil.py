@@ -65,12 +65,11 @@ STEEPER, BRIGHTER = (0.75, 1.3), 0.1  # grey maps, beside those that were drawn
 DISCS, RADII, STRENGTHS = 6, (math.log(0.6), math.log(5.0)), (math.log(0.015), math.log(0.25))
 LIT_ENOUGH, LEAST_LEVEL = 0.9, 0.12  # of a cell that a disc may change: where all is nearly black none could be seen
 OF_DISCS = 4.0  # what discs that are lost altogether add to the loss, in dB
-# What a veil that differs by all of full scale beside a needle adds to the loss, in dB; and by how much a cell's truth
-# or its youth differ where a needle is, or was a moment ago. As far as that many cells from there.
-OF_NEEDLES, THERE, BESIDE = 40.0, 0.01, 3
-FROM_NOTHING = (
-    0.5  # of the time in float, until it does so in full: what takes nothing differs nowhere, and learns little
-)
+# What a veil that differs a little, for all of full scale, on a needle and beside it adds to the loss, in dB; where it
+# differs by `FAR` it is twice as much. And by how much a cell's truth or its youth differ where a needle is, or was a
+# moment ago; by how much where its shaft fills a cell; how many cells beside it count.
+OF_NEEDLES, FAR, THERE, SHAFT, BESIDE = 40.0, 0.04, 0.01, 0.05, 3
+FROM_NOTHING = 0.5  # of the time in float, until it does so in full: what takes nothing differs nowhere, learns little
 _CALM, _LIT, _TRUTH, _RESULT, _INSIDE = (PARTS.index(name) for name in ("calm", "lit", "truth", "result", "inside"))
 _FRESH = PARTS.index("fresh")
 _LEVELS = (_CALM, _TRUTH, _RESULT)
@@ -128,18 +127,33 @@ def lost(over: Tensor, over_with: Tensor, discs: Tensor) -> Tensor:
     return ((over_with - over).abs() * (there > 0)).sum() / there.sum().clamp_min(1e-6)
 
 
-def beside_needles(pairs: Tensor) -> Tensor:
-    """Where a needle is or was, and what lies close by: 1 in these cells of [n, with and without, parts, h, w]."""
+def needles(pairs: Tensor) -> tuple[Tensor, Tensor]:
+    """Where one's shaft is, and where one is or was with what lies close by: 1 in these cells of [n, with it and
+    without, parts, h, w].
+    """
     with_it, without = pairs.unbind(1)
-    off = (with_it - without).abs()
+    off, inside = (with_it - without).abs(), without[:, _INSIDE, None]
     there = (off[:, _TRUTH, None] > THERE) | (off[:, _FRESH, None] > THERE)
     near = functional.max_pool2d(there.float(), 2 * BESIDE + 1, 1, BESIDE)
-    return near * without[:, _INSIDE, None]
+    return (off[:, _TRUTH, None] > SHAFT) * inside, near * inside
 
 
-def strayed(over_with: Tensor, over_without: Tensor, near: Tensor) -> Tensor:
-    """By how much of full scale more or less is taken away beside needles."""
-    return ((over_with - over_without).abs() * near).sum() / near.sum().clamp_min(1)
+def strayed(over_with: Tensor, over_without: Tensor, where: Tensor) -> Tensor:
+    """By how much of full scale more or less is taken away there."""
+    return _mean((over_with - over_without).abs(), where)
+
+
+def lost_of_needles(over_with: Tensor, over_without: Tensor, pairs: Tensor) -> Tensor:
+    """The same as it is asked: a shaft counts as much as all that lies close by, and a few dark cells of it as much as
+    many that are a little darker: they were to be seen."""
+    off = (over_with - over_without).abs()
+    steep = off * (1 + off / FAR)
+    shaft, near = needles(pairs)
+    return (_mean(steep, shaft) + _mean(steep, near)) / 2
+
+
+def _mean(plane: Tensor, where: Tensor) -> Tensor:
+    return (plane * where).sum() / where.sum().clamp_min(1)
 
 
 def errors(over: Tensor, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -165,7 +179,7 @@ class Progressed:
     seconds: float = 0.0
     aware_from_s: float | None = None  # in INT8 since then
     lost: float = 0.0  # of discs in scenes kept aside
-    strayed: float = 0.0  # of full scale, beside needles in them
+    strayed: float = 0.0  # of full scale, on needles in them
     curve: list[tuple[float, float, float]] = field(default_factory=list)  # seconds, loss, gain in dB
 
     @property
@@ -231,7 +245,7 @@ class Learning:
         after, too_dark, before = errors(torch.cat((plain, with_them)), torch.cat((cells, marked)))
         loss = OF_DISCS * lost(plain, with_them, discs) - gain_db(after + TOO_DARK * too_dark, before)
         with_needle, without = self._signed(pairs.flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
-        loss = loss + strictly * OF_NEEDLES * strayed(with_needle, without, beside_needles(pairs))
+        loss = loss + strictly * OF_NEEDLES * lost_of_needles(with_needle, without, pairs)
         self._optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.veil.parameters(), 1.0)
@@ -290,7 +304,7 @@ class Learning:
         self.at.curve.append((self.at.seconds, loss, aside.gain_db))
         kind, minutes = "INT8" if self.at.aware else "float", self.at.seconds / 60
         told = f"loss {loss:.3f}; on scenes kept aside {aside.gain_db:+.2f} dB, {100 * aside.lost:.1f} % of discs lost"
-        told += f", {255 * aside.strayed:.1f} levels off beside needles"
+        told += f", {255 * aside.strayed:.1f} levels off on needles"
         print(f"veil, {kind}: {minutes:.1f} min, step {self.at.step}, {told}", flush=True)
         self._saved.parent.mkdir(parents=True, exist_ok=True)
         state = {
@@ -332,7 +346,7 @@ def _alike(moments: list[np.ndarray], count: int, rng: np.random.Generator) -> l
 def _strayed_by(veil: Veil, pair: np.ndarray) -> float:
     pairs = gathered([pair], None)
     with_it, without = (veil(signs_of(each)) for each in pairs.unbind(1))
-    return float(strayed(with_it, without, beside_needles(pairs)))
+    return float(strayed(with_it, without, needles(pairs)[0]))
 
 
 def bare(recipe: Recipe) -> tuple[Clarity, dict[str, Any]]:
@@ -373,7 +387,7 @@ def attach(recipe: Recipe, veil: Veil, learning: Progressed, scenes: int) -> Non
     told["veil"] = {
         "scenes": scenes, "steps": learning.step, "minutes": round(learning.seconds / 60, 2),
         "gain_db_on_scenes_kept_aside": round(learning.curve[-1][2], 3), "of_discs_lost": round(learning.lost, 4),
-        "strayed_beside_needles": round(learning.strayed, 5),
+        "strayed_on_needles": round(learning.strayed, 5),
     }  # fmt: skip
     set_limits(net, told["limits"])
     model = export.int8_model(net, recipe).SerializeToString()

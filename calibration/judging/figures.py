@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-VERSION = 3  # of these figures: raised whenever a measure or its scenes change, so that old ones are not compared
+VERSION = 4  # of these figures: raised whenever a measure or its scenes change, so that old ones are not compared
 
 
 class Measure(msgspec.Struct, frozen=True):

@@ -18,7 +18,18 @@ import torch
 
 from calibration import quantize, redraw, unveil, whole_pictures
 from calibration.quantize import load_float
-from calibration.unveil import Learning, beside_needles, errors, gathered, lost, retoned, signs_of, strayed, with_discs
+from calibration.unveil import (
+    Learning,
+    errors,
+    gathered,
+    lost,
+    lost_of_needles,
+    needles,
+    retoned,
+    signs_of,
+    strayed,
+    with_discs,
+)
 from calibration.whole_pictures import KEPT, PARTS, Pictures, cells_of, film_of
 from edge.catalog import float_twin, read_engine, shipped_folder
 from engines import nets
@@ -141,8 +152,9 @@ class TestWholePictures:
         assert dataclasses.replace(with_it.scene, needle=False) == without.scene
         through = unveil.glass(RECIPES[NAME], home / "out")
         pair = np.stack([cells_of(film, through) for film in (with_it, without)], 1)
-        near = beside_needles(gathered(list(pair), None))
-        assert 0 < float(near[-1].mean()) < 0.7
+        shaft, near = needles(gathered(list(pair), None))
+        assert 0 < float(shaft[-1].mean()) < float(near[-1].mean()) < 0.7
+        assert not (shaft > near).any()
         with_needle, bare = pair[0, :, PARTS.index("calm")]
         assert 0.5 < float((with_needle == bare).mean()) < 1, "all else is alike, noise too"
 
@@ -236,13 +248,29 @@ class TestLearning:
         with_it, without = pictures.cells[1], pictures.without[1]
         assert without is not None
         pairs = gathered([np.stack((with_it[2], without[2]))], None)
-        near = beside_needles(pairs)
+        shaft, near = needles(pairs)
+        assert shaft[0, 0, :, 0].tolist() == [0, 1] + [0] * (near.shape[2] - 2)
         assert near[0, 0, :, 0].tolist() == [1] * (2 + unveil.BESIDE) + [0] * (near.shape[2] - 2 - unveil.BESIDE)
         over = torch.zeros_like(near)
         assert float(strayed(over, over, near)) == 0
         assert float(strayed(over + 0.1 * near, over, near)) == pytest.approx(0.1)
         assert float(strayed(over, over + 0.1 * near, near)) == pytest.approx(0.1), "what is less there, too"
         assert float(strayed(over + 1 - near, over, near)) == 0, "elsewhere the truth alone tells"
+
+    def test_one_dark_cell_of_a_shaft_costs_more_than_the_same_spread_over_it(self, pictures: Pictures) -> None:
+        with_it, without = pictures.cells[1], pictures.without[1]
+        assert without is not None
+        pairs = gathered([np.stack((with_it[2], without[2]))], None)
+        shaft, near = needles(pairs)
+        over = torch.zeros_like(near)
+        one = torch.zeros_like(near)
+        one[0, 0, 1, 3] = 1
+        spread, dark, aside = (
+            float(lost_of_needles(over + each, over, pairs))
+            for each in (0.1 * shaft / shaft.sum(), 0.1 * one, 0.1 * (near - shaft) / shaft.sum())
+        )
+        assert 0 < aside < spread < dark
+        assert float(lost_of_needles(over + 1 - near, over, pairs)) == 0
 
     def test_another_grey_map_changes_levels_and_grain_alike_and_black_stays_black(self, pictures: Pictures) -> None:
         cells = gathered([pictures.cells[0][2]], None)
