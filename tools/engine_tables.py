@@ -40,7 +40,7 @@ def figures(judged: dict[str, Judgement]) -> str:
     head = (
         "engine", "PSNR dB: input → engine (best peer)", "gCNR: input → engine (best peer)",
         "d': input → engine (best peer)", "lesion contrast shown, min / median / max", "ghost % (input)",
-        "INT8 − float dB", "ms INT8 / float, 640x480", "safety gates missed",
+        "INT8 \N{MINUS SIGN} float dB", "ms INT8 / float, 640x480", "safety gates missed",
     )  # fmt: skip
     return _table(head, (_figures_of(name, told) for name, told in judged.items()))
 
