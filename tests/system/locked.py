@@ -154,7 +154,11 @@ class Wire:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self._to)
+                try:
+                    server = socket.create_connection(self._to)
+                except OSError:
+                    client.close()
+                    continue
                 self._socks += [client, server]
                 heard = bytearray()
                 self.heard.append(heard)
