@@ -11,7 +11,6 @@ from engines.pen import Graph
 
 # Of a Resize, as `torch.nn.functional.interpolate` does it.
 NEAREST = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-LINEAR = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
 
 
 class Drawing:

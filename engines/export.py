@@ -102,9 +102,10 @@ class _Drawing(Drawing):
         hidden = self.small(self.convolution(found, net.features, "features"), "memories")
         self.op("Min", [self.op("Max", [hidden, "nothing"], "hidden_floor"), self.constant("top", TOP)], "hidden_out")
         clean = self.op("Add", [mean, self._correction(net, mean, found)], "clean")
-        change = self.op("DepthToSpace", [self.op("Sub", [clean, x], "difference")], "change", blocksize=BLOCK)
+        differs = self.op("Sub", [clean, x], "difference")
         if net.veil is not None:
-            change = self.op("Sub", [change, draw_veil(self, net.veil, x, mean, news)], "change.unveiled")
+            differs = self.op("Sub", [differs, draw_veil(self, net.veil, x, mean, news)], "difference.unveiled")
+        change = self.op("DepthToSpace", [differs], "change", blocksize=BLOCK)
         self.shown(self.op("Add", [level, self.op("Mul", [change, "strength"], "applied")], "mixed"))
 
     def _news(self, x: str) -> tuple[str, str]:

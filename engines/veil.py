@@ -19,6 +19,7 @@ CELL = 8  # pixels
 VEILED = 4 * CELL  # the widest cells; the sides of a picture are multiples of them
 SIGNS = 6
 SIGN_GAIN = 4.0  # grain is faint beside levels
+MOST = 0.5  # of what a cell shows. Noise that lies unevenly in real pictures would else leave black holes in tissue
 SHARE = 0.1  # features are of the order of 1, a veil is not
 SPREADS = (1, 2, 4, 1)  # of the widest convolutions: cells of 32 pixels are seen 8 away
 
@@ -83,9 +84,9 @@ class Veil(nn.Module):
 
     def forward(self, given: Tensor) -> Tensor:
         """How much too bright each cell is, of full scale; nothing where a picture is black. Never too dark: a picture
-        may lose a veil by this, and gain nothing.
+        may lose a veil by this, and gain nothing. And never black: half of what is there stays, whatever it is.
         """
-        return functional.relu(self.signed(given))
+        return functional.relu(self.signed(given)).minimum(MOST * (given[:, :1] + CENTRE))
 
     def signed(self, given: Tensor) -> Tensor:
         """The same, and how much too dark: what is learnt, since a veil that has come to nothing would stay so."""

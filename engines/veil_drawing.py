@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from engines.drawing import LINEAR, NEAREST, Drawing
+from engines.drawing import NEAREST, Drawing
 from engines.layers import LIT
-from engines.veil import CELL, SHARE, SIGN_GAIN, Joined, Seen, Veil
+from engines.nets import BLOCK
+from engines.pen import Floats
+from engines.veil import CELL, MOST, SHARE, SIGN_GAIN, Joined, Seen, Veil
 
 
 def draw_veil(drawing: Drawing, veil: Veil, frame: str, mean: str, news: str) -> str:
-    """What is taken from each pixel. In blocks of 4x4: the frame, the mean with it in, and how it differs from the mean
-    before.
+    """What is taken from each pixel. All in blocks of 4x4: also the frame, the mean with it in, and how it differs from
+    the mean before.
     """
     return _VeilDrawing(drawing).drawn(veil, frame, mean, news)
 
@@ -23,7 +25,7 @@ class _VeilDrawing:
 
     def drawn(self, veil: Veil, frame: str, mean: str, news: str) -> str:
         to = self.to
-        signs, there = self._signs(frame, mean, news)
+        signs, there, calm = self._signs(frame, mean, news)
         near = self._seen(to.quantised(signs, veil.enter, "veil.enter"), veil.near, "veil.near")
         middle = self._seen_in_turn(near, veil.middle, "veil.middle")
         wide = self._seen_in_turn(middle, veil.wide, "veil.wide")
@@ -31,10 +33,23 @@ class _VeilDrawing:
         near = self._joined(middle, near, veil.to_near, "veil.to_near")
         over = to.op("Relu", [to.convolution(near, veil.head, "veil.head")], "veil.over")
         share = to.op("Mul", [there, to.constant("veil.share", SHARE)], "veil.shares")
-        return self._grown(to.op("Mul", [over, share], "veil.cells"), CELL, LINEAR, "veil")
+        most = to.op("Mul", [calm, to.constant("veil.most", MOST)], "veil.bound")
+        return self._between(to.op("Min", [to.op("Mul", [over, share], "veil.found"), most], "veil.cells"))
 
-    def _signs(self, frame: str, mean: str, news: str) -> tuple[str, str]:
-        """Of the cells, and how much of each is picture at all."""
+    def _between(self, cells: str) -> str:
+        """Smoothly between cells, as `interpolate` does it: what a pixel gets of the cells around its own is the same
+        in every cell, so that a convolution gives all of them at once. A Resize took a third of a small engine's time.
+        """
+        to = self.to
+        rim = to.graph.constant("veil.rim", np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64))
+        padded = to.op("Pad", [cells, rim], "veil.padded", mode="edge")
+        pixels = to.op(
+            "Conv", [padded, to.constant("veil.between", between_cells())], "veil.pixels", kernel_shape=[3, 3]
+        )
+        return to.op("DepthToSpace", [pixels], "veil.taken", blocksize=CELL // BLOCK)
+
+    def _signs(self, frame: str, mean: str, news: str) -> tuple[str, str, str]:
+        """Of the cells, how much of each is picture at all, and their mean's level."""
         to = self.to
         level, calm = self._of_block(frame, "veil.level"), self._of_block(mean, "veil.calm")
         frame_grain = to.op("Sub", [frame, level], "veil.grain.frame")
@@ -47,9 +62,8 @@ class _VeilDrawing:
         fresh = self._of_block(to.op("Div", ["one", "age_out"], "veil.fresh"), "veil.fresh.mean")
         lit = to.op("Min", [to.op("Mul", [level, to.constant("veil.lit", LIT)], "veil.bright"), "one"], "veil.there")
         parts += [to.op("Mul", [part, "half"], f"{part}.half") for part in (fresh, lit)]
-        return self._cells(to.op("Concat", parts, "veil.blocks", axis=1), "veil.signs"), self._cells(
-            lit, "veil.picture"
-        )
+        signs = to.op("Concat", parts, "veil.blocks", axis=1)
+        return self._cells(signs, "veil.signs"), self._cells(lit, "veil.picture"), self._cells(calm, "veil.mean.cells")
 
     def _of_block(self, x: str, name: str) -> str:
         return self.to.op("ReduceMean", [x], name, axes=[1], keepdims=1)
@@ -69,10 +83,21 @@ class _VeilDrawing:
 
     def _joined(self, wide: str, near: str, joined: Joined, name: str) -> str:
         to = self.to
-        known = self._grown(to.convolution(wide, joined.layer, f"{name}.layer"), 2, NEAREST, f"{name}.known")
+        known = self._twice_as_large(to.convolution(wide, joined.layer, f"{name}.layer"), f"{name}.known")
         out = to.op("Relu", [to.op("Add", [near, known], f"{name}.sum")], f"{name}.joined")
         return self._seen(to.quantised(out, joined.limit, name), joined.after, f"{name}.after")
 
-    def _grown(self, x: str, times: int, how: dict[str, str], name: str) -> str:
-        sides = self.to.graph.constant(f"{name}.times", np.array([1, 1, times, times], np.float32))
-        return self.to.op("Resize", [x, "", sides], f"{name}.grown", **how)
+    def _twice_as_large(self, x: str, name: str) -> str:
+        sides = self.to.graph.constant(f"{name}.times", np.array([1, 1, 2, 2], np.float32))
+        return self.to.op("Resize", [x, "", sides], f"{name}.grown", **NEAREST)
+
+
+def between_cells() -> Floats:
+    """[pixel, 1, 3, 3]: by how much each of nine cells counts in each pixel of the middle one. Pixels are ordered for
+    DepthToSpace to give blocks of 4x4: by block, then within it.
+    """
+    offsets = (np.arange(CELL) + 0.5) / CELL - 0.5  # of a pixel's middle from its cell's, in cells
+    one_way = np.stack([np.maximum(-offsets, 0), 1 - np.abs(offsets), np.maximum(offsets, 0)], 1)
+    both = np.einsum("yi,xj->yxij", one_way, one_way)
+    blocks = both.reshape(CELL // BLOCK, BLOCK, CELL // BLOCK, BLOCK, 3, 3).transpose(0, 2, 1, 3, 4, 5)
+    return blocks.reshape(CELL * CELL, 1, 3, 3).astype(np.float32)

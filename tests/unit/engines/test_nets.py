@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -21,6 +22,7 @@ from edge.config import tomllib
 from engines import export, layers, nets
 from engines.recipes import RECIPES, Recipe
 from engines.veil import Veil
+from engines.veil_drawing import between_cells
 
 CLARITY = Recipe("ultrasound-clarity-small", "ultrasound", "small", channels=16, middle=1, hidden=8)
 EVENED = dataclasses.replace(CLARITY, name="fluoroscopy-clarity-small", task="fluoroscopy", evens=True)
@@ -109,6 +111,35 @@ def test_a_veil_can_only_darken(tmp_path: Path, int8: bool, shape: Shape) -> Non
         taken = run(bare, picture).astype(int) - run(veiled, picture)
         assert taken.min() >= 0
         assert taken.mean() > 0.01 * shape.full_scale
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_whatever_a_veil_finds_half_of_a_picture_stays(tmp_path: Path, int8: bool) -> None:
+    """Or noise that lies unevenly in it would leave black holes in tissue."""
+    shape = Shape(64, 96, 8)
+    greedy = lively(VEILED, int8)
+    assert isinstance(greedy, nets.Clarity)
+    assert greedy.veil is not None
+    torch.nn.init.constant_(greedy.veil.head.bias, 50.0)  # type: ignore[arg-type]
+    bare = lively(VEILED, int8)
+    assert isinstance(bare, nets.Clarity)
+    bare.veil = None
+    picture = np.repeat(np.linspace(40, 220, 96).round().astype(np.uint8)[None], 64, axis=0)
+    (tmp_path / "bare").mkdir()
+    rest = run(session(tmp_path, VEILED, greedy, int8, shape), picture)
+    taken = run(session(tmp_path / "bare", VEILED, bare, int8, shape), picture).astype(int) - rest
+    level = cv2.blur(picture.astype(np.float32), (17, 17))
+    assert (taken <= 0.5 * level + 2).all()
+    assert (taken >= 0.4 * level - 2).all(), "it wanted all of it"
+
+
+def test_between_cells_it_goes_as_smoothly_as_interpolation_does() -> None:
+    cells = torch.rand(1, 1, 5, 7, generator=torch.Generator().manual_seed(2))
+    padded = torch.nn.functional.pad(cells, (1, 1, 1, 1), mode="replicate")
+    blocks = torch.nn.functional.conv2d(padded, torch.from_numpy(between_cells()))
+    # As DepthToSpace orders it: by block, then within it.
+    rows = blocks.reshape(2, 2, 4, 4, 5, 7).permute(4, 0, 2, 5, 1, 3).reshape(1, 1, 40, 56)
+    assert torch.allclose(rows, torch.nn.functional.interpolate(cells, scale_factor=8, mode="bilinear"), atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [Shape(33, 35, 8), Shape(65, 97, 10), Shape(100, 140, 16)], ids=str)
