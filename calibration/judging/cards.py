@@ -227,7 +227,7 @@ def _worst(judged: Judged) -> str:
 
 def _timed(judged: Judged) -> str:
     size = "320x240 to 640x480" if judged.kind == "superres" else "640x480"
-    return f"One run at {size}, in turn, two threads.\n\n"
+    return f"One run at {size}, in turn, two threads, on {judged.processor or 'a processor that was not told'}.\n\n"
 
 
 def _limits(judged: Judged, limits: str) -> str:

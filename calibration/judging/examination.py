@@ -143,6 +143,7 @@ def add_times(judged: list[Judged], engines: list[Engine], plan: Plan, threads: 
     costs = timing.examine(taking_part, kind, plan)
     for each in judged:
         each.times = {who: Time(cost.median_ms, cost.p90_ms, cost.runs) for who, cost in costs.items()}
+        each.processor = timing.processor()
 
 
 def _judged(engine: Engine, kind: Kind, plan: Plan, peers: list[str], evidence: Evidence) -> Judged:

@@ -173,6 +173,7 @@ class Judged(msgspec.Struct):
     plain_kept: dict[str, float] = {}  # who -> the least that a plain lesion keeps of the contrast that the input shows
     peers_held: dict[str, Held] = {}
     times: dict[str, Time] = {}
+    processor: str = ""  # that the times were measured on
     real: RealFrames | None = None
     notes: list[str] = []
     gates: dict[str, bool] = {}
@@ -228,7 +229,7 @@ def for_machines(judged: Judged) -> dict[str, object]:
         "ms_int8": own.median_ms if own else None, "ms_int8_p90": own.p90_ms if own else None,
         "ms_fp32": twin.median_ms if twin else None, "ms_fp32_p90": twin.p90_ms if twin else None,
         "ms_peers": {who: time.median_ms for who, time in judged.times.items() if who in psnr.peers},
-        "kmac_per_px": judged.kmac_per_px,
+        "processor": judged.processor, "kmac_per_px": judged.kmac_per_px,
         "gates": judged.gates | judged.targets,
         "safety_gates": sorted(judged.gates), "targets_missed": judged.targets_missed,
         "worst_stratum": judged.worst_stratum, "strata": judged.strata,
