@@ -4,6 +4,9 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 MODALITY := ultrasound
 
+# Compiled modules are kept: tests start hundreds of processes, each of which would compile all that it imports anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Tests whose processes are watched against the clock run alone; all others two at a time.
 ALONE := $(addprefix tests/system/test_,live_process.py commands.py engine_swap.py capture_process.py)
 PYTEST := $(RUN) pytest -m "not soak and not gpu"
