@@ -7,10 +7,12 @@ MODALITY := ultrasound
 # Compiled modules are kept: tests start hundreds of processes, each of which would compile all that it imports anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-# Tests whose processes are watched against the clock run alone; all others two at a time.
+# Tests whose processes are watched against the clock run alone; all others three at a time, though there may be but two
+# cores: they wait as much as they compute. `tests/conftest.py` says which files begin.
 ALONE := $(addprefix tests/system/test_,live_process.py commands.py engine_swap.py capture_process.py)
 PYTEST := $(RUN) pytest -m "not soak and not gpu"
-TESTS = $(PYTEST) -n 2 --dist loadfile $(addprefix --ignore ,$(ALONE)) && $(PYTEST) $(wildcard $(ALONE))
+ABREAST := -n 3 --dist loadfile --no-loadscope-reorder
+TESTS = $(PYTEST) $(ABREAST) $(addprefix --ignore ,$(ALONE)) && $(PYTEST) $(wildcard $(ALONE))
 
 .PHONY: demo peers test check bench device soak engines train judge judge-quick deb lock clean
 .DEFAULT_GOAL := help
