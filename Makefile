@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 # Tests whose processes are watched against the clock run alone; all others three at a time, though there may be but two
 # cores: they wait as much as they compute. `tests/conftest.py` says which files begin.
-ALONE := $(addprefix tests/system/test_,live_process.py commands.py engine_swap.py capture_process.py)
+ALONE := $(addprefix tests/system/test_,live_process.py commands_at_speed.py engine_swap.py capture_process.py)
 PYTEST := $(RUN) pytest -m "not soak and not gpu"
 ABREAST := -n 3 --dist loadfile --no-loadscope-reorder
 TESTS = $(PYTEST) $(ABREAST) $(addprefix --ignore ,$(ALONE)) && $(PYTEST) $(wildcard $(ALONE))
