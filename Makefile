@@ -14,7 +14,7 @@ PYTEST := $(RUN) pytest -m "not soak and not gpu"
 ABREAST := -n 3 --dist loadfile --no-loadscope-reorder
 TESTS = $(PYTEST) $(ABREAST) $(addprefix --ignore ,$(ALONE)) && $(PYTEST) $(wildcard $(ALONE))
 
-.PHONY: demo peers test check bench device soak engines train judge judge-quick deb lock clean
+.PHONY: demo peers test lint check bench device soak engines train judge judge-quick judge-one deb lock clean
 .DEFAULT_GOAL := help
 
 help:            ## these lines
@@ -35,12 +35,13 @@ peers:           ## the archives and DICOM tools that the tests talk to, where t
 test: $(VENV)/.ready peers     ## all tests but the long loops
 	$(TESTS)
 
-check: $(VENV)/.ready peers    ## format, lint, types, import contracts, tests: what CI runs
+lint: $(VENV)/.ready     ## format, lint, types, import contracts
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 	$(VENV)/bin/lint-imports
-	$(TESTS)
+
+check: lint test         ## what every change must pass, and CI runs
 
 bench: $(VENV)/.ready     ## the figures of the README, measured here
 	$(RUN) edge bench --size 640x480 --fps 30 --seconds 60 --picture out/latency.png
@@ -74,6 +75,9 @@ judge: $(VENV)/.ready     ## judge every engine in full, write its card, and a r
 
 judge-quick: $(VENV)/.ready   ## the same with fewer frames, and nothing written
 	$(RUN) calibration.judge --all --quick
+
+judge-one: $(VENV)/.ready     ## the same of one engine: enough to see that judging works
+	$(RUN) calibration.judge ultrasound-clarity-small --quick --json >/dev/null
 
 deb:                      ## a Debian package with everything in it, for Debian's own Python: dist/limpid_*.deb
 	/usr/bin/python3 tools/build_deb.py
