@@ -101,11 +101,12 @@ class _Drawing(Drawing):
         mean = self._mean(net, past, news, fresh, found)
         hidden = self.small(self.convolution(found, net.features, "features"), "memories")
         self.op("Min", [self.op("Max", [hidden, "nothing"], "hidden_floor"), self.constant("top", TOP)], "hidden_out")
-        clean = self.op("Add", [mean, self._correction(net, mean, found)], "clean")
-        differs = self.op("Sub", [clean, x], "difference")
+        clean = self._clean(net, mean, found)
         if net.veil is not None:
-            differs = self.op("Sub", [differs, draw_veil(self, net.veil, x, mean, news)], "difference.unveiled")
-        change = self.op("DepthToSpace", [differs], "change", blocksize=BLOCK)
+            clean = self.op("Sub", [clean, draw_veil(self, net.veil, x, mean, news)], "clean.unveiled")
+        # Of one channel both modes are the same; OpenVINO moves runs of pixels in this one, single ones in the other.
+        whole = self.op("DepthToSpace", [clean], "clean.pixels", blocksize=BLOCK, mode="CRD")
+        change = self.op("Sub", [whole, self.op("Sub", [level, "centre"], "level.centred")], "change")
         self.shown(self.op("Add", [level, self.op("Mul", [change, "strength"], "applied")], "mixed"))
 
     def _news(self, x: str) -> tuple[str, str]:
@@ -149,15 +150,16 @@ class _Drawing(Drawing):
         self.op("Min", [self.op("Div", ["one", gain], "worth"), self.constant("memory", net.memory)], "age_out")
         return self.op("Add", [past, self.op("Mul", [news, gain], "taken")], "mean_out")
 
-    def _correction(self, net: Clarity, mean: str, found: str) -> str:
-        """What is added to the mean: the net's own correction, less grain of both widths."""
+    def _clean(self, net: Clarity, mean: str, found: str) -> str:
+        """The mean with the net's own correction, less grain of both widths; centred, as it enters convolutions."""
         centred = self.op("Sub", [mean, "centre"], "mean_centred")
         whole = self.quantised(centred, net.levels, "mean_levels")
         narrow, wide = self.convolution(whole, net.narrow, "narrow"), self.convolution(whole, net.wide, "wide")
         fine = self._removed(self.op("Sub", [centred, narrow], "fine"), found, net.calm_fine, "calm_fine")
         coarse = self._removed(self.op("Sub", [narrow, wide], "coarse"), found, net.calm_coarse, "calm_coarse")
         residual = self.small(self.convolution(found, net.residual, "residual"), "correction")
-        return self.op("Sub", [residual, self.op("Add", [fine, coarse], "removed")], "mended")
+        mended = self.op("Sub", [residual, self.op("Add", [fine, coarse], "removed")], "mended")
+        return self.op("Add", [centred, mended], "clean")
 
     def _removed(self, grain: str, found: str, calm: Convolution, name: str) -> str:
         consent = self.op("Sigmoid", [self.convolution(found, calm, name)], f"{name}.consent")

@@ -20,6 +20,8 @@ VEILED = 4 * CELL  # the widest cells; the sides of a picture are multiples of t
 SIGNS = 6
 SIGN_GAIN = 4.0  # grain is faint beside levels
 MOST = 0.5  # of what a cell shows. Noise that lies unevenly in real pictures would else leave black holes in tissue
+AROUND = 2  # cells to every side that have a say in the share that is taken of one
+DARKEST = 0.01  # of full scale: what is darker all around shows no share
 SHARE = 0.1  # features are of the order of 1, a veil is not
 SPREADS = (1, 2, 4, 1)  # of the widest convolutions: cells of 32 pixels are seen 8 away
 
@@ -38,6 +40,20 @@ def signs(frame: Tensor, mean: Tensor, news: Tensor, fresh: Tensor) -> Tensor:
         1,
     )
     return functional.avg_pool2d(found, 2)
+
+
+def evened(over: Tensor, level: Tensor) -> Tensor:
+    """The same share of each cell as is taken of all around it, the closest first: noise that lies unevenly in real
+    pictures would else leave patches in even tissue. Where less was to be taken, as of a needle, it stays at that.
+    """
+    share = around(over) / around(level).clamp_min(DARKEST)
+    return over.minimum(share * level)
+
+
+def around(cells: Tensor) -> Tensor:
+    """The mean of nine cells, of such means: the middle one counts most."""
+    padded = functional.pad(cells, (AROUND,) * 4, mode="replicate")
+    return functional.avg_pool2d(functional.avg_pool2d(padded, 3, 1), 3, 1)
 
 
 class Seen(nn.Module):
@@ -86,7 +102,8 @@ class Veil(nn.Module):
         """How much too bright each cell is, of full scale; nothing where a picture is black. Never too dark: a picture
         may lose a veil by this, and gain nothing. And never black: half of what is there stays, whatever it is.
         """
-        return functional.relu(self.signed(given)).minimum(MOST * (given[:, :1] + CENTRE))
+        level = given[:, :1] + CENTRE
+        return evened(functional.relu(self.signed(given)).minimum(MOST * level), level)
 
     def signed(self, given: Tensor) -> Tensor:
         """The same, and how much too dark: what is learnt, since a veil that has come to nothing would stay so."""

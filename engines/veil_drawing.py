@@ -9,7 +9,7 @@ from engines.drawing import NEAREST, Drawing
 from engines.layers import LIT
 from engines.nets import BLOCK
 from engines.pen import Floats
-from engines.veil import CELL, MOST, SHARE, SIGN_GAIN, Joined, Seen, Veil
+from engines.veil import AROUND, CELL, DARKEST, MOST, SHARE, SIGN_GAIN, SIGNS, Joined, Seen, Veil
 
 
 def draw_veil(drawing: Drawing, veil: Veil, frame: str, mean: str, news: str) -> str:
@@ -34,18 +34,33 @@ class _VeilDrawing:
         over = to.op("Relu", [to.convolution(near, veil.head, "veil.head")], "veil.over")
         share = to.op("Mul", [there, to.constant("veil.share", SHARE)], "veil.shares")
         most = to.op("Mul", [calm, to.constant("veil.most", MOST)], "veil.bound")
-        return self._between(to.op("Min", [to.op("Mul", [over, share], "veil.found"), most], "veil.cells"))
+        found = to.op("Min", [to.op("Mul", [over, share], "veil.found"), most], "veil.bounded")
+        return self._between(self._evened(found, calm))
+
+    def _evened(self, over: str, level: str) -> str:
+        """As `evened` of `engines/veil.py`."""
+        to = self.to
+        of_all = to.op("Max", [self._around(level, "veil.of"), to.constant("veil.darkest", DARKEST)], "veil.of.seen")
+        share = to.op("Div", [self._around(over, "veil.over"), of_all], "veil.share.all")
+        return to.op("Min", [over, to.op("Mul", [share, level], "veil.even")], "veil.cells")
+
+    def _around(self, cells: str, name: str) -> str:
+        x = self._with_rim(cells, AROUND, name)
+        for turn in ("close", "wide"):
+            x = self.to.op("AveragePool", [x], f"{name}.{turn}", kernel_shape=[3, 3])
+        return x
+
+    def _with_rim(self, cells: str, wide: int, name: str) -> str:
+        rim = self.to.graph.constant(f"{name}.rim", np.array([0, 0, wide, wide] * 2, np.int64))
+        return self.to.op("Pad", [cells, rim], f"{name}.padded", mode="edge")
 
     def _between(self, cells: str) -> str:
         """Smoothly between cells, as `interpolate` does it: what a pixel gets of the cells around its own is the same
         in every cell, so that a convolution gives all of them at once. A Resize took a third of a small engine's time.
         """
         to = self.to
-        rim = to.graph.constant("veil.rim", np.array([0, 0, 1, 1, 0, 0, 1, 1], np.int64))
-        padded = to.op("Pad", [cells, rim], "veil.padded", mode="edge")
-        pixels = to.op(
-            "Conv", [padded, to.constant("veil.between", between_cells())], "veil.pixels", kernel_shape=[3, 3]
-        )
+        given = [self._with_rim(cells, 1, "veil.between"), to.constant("veil.between", between_cells())]
+        pixels = to.op("Conv", given, "veil.pixels", kernel_shape=[3, 3])
         return to.op("DepthToSpace", [pixels], "veil.taken", blocksize=CELL // BLOCK)
 
     def _signs(self, frame: str, mean: str, news: str) -> tuple[str, str, str]:
@@ -63,7 +78,13 @@ class _VeilDrawing:
         lit = to.op("Min", [to.op("Mul", [level, to.constant("veil.lit", LIT)], "veil.bright"), "one"], "veil.there")
         parts += [to.op("Mul", [part, "half"], f"{part}.half") for part in (fresh, lit)]
         signs = to.op("Concat", parts, "veil.blocks", axis=1)
-        return self._cells(signs, "veil.signs"), self._cells(lit, "veil.picture"), self._cells(calm, "veil.mean.cells")
+        return self._signs_of_cells(signs), self._cells(lit, "veil.picture"), self._cells(calm, "veil.mean.cells")
+
+    def _signs_of_cells(self, blocks: str) -> str:
+        """An average of 2x2, written as a convolution: of some channels that is eight times as fast in OpenVINO."""
+        quarter = np.eye(SIGNS, dtype=np.float32)[:, :, None, None] * np.full((2, 2), 0.25, np.float32)
+        given = [blocks, self.to.constant("veil.quarter", quarter)]
+        return self.to.op("Conv", given, "veil.signs", kernel_shape=[2, 2], strides=[2, 2])
 
     def _of_block(self, x: str, name: str) -> str:
         return self.to.op("ReduceMean", [x], name, axes=[1], keepdims=1)

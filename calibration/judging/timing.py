@@ -34,7 +34,7 @@ class Cost:
 
 
 def examine(contestants: Field, kind: Kind, plan: Plan) -> dict[str, Cost]:
-    pictures, bits = _screen(kind)
+    pictures, bits = screen(kind)
     took: dict[str, list[float]] = {who.key: [] for who in contestants.contestants if who.role != "input"}
     _fill_memories(contestants, pictures, bits)
     for at in range(_WARM_UP + plan.timing_rounds):
@@ -59,7 +59,7 @@ def _fill_memories(contestants: Field, pictures: list[Pixels], bits: int) -> Non
                 treatment(pictures[at % len(pictures)])
 
 
-def _screen(kind: Kind) -> tuple[list[Pixels], int]:
+def screen(kind: Kind) -> tuple[list[Pixels], int]:
     """Every pixel of 640x480 counts: the cost does not depend on what is shown."""
     clip = film(draw(kind, 0), range(4), (0,))
     large = [_filling(picture) for picture in clip.pictures]

@@ -35,7 +35,7 @@ from edge.catalog import float_twin, read_engine, shipped_folder
 from engines import nets
 from engines.layers import CENTRE, hold_to_int8
 from engines.recipes import RECIPES
-from engines.veil import SIGNS, Veil, signs
+from engines.veil import SIGNS, Veil, evened, signs
 
 torch.set_num_threads(1)  # tests share the cores
 NAME = "ultrasound-clarity-small"
@@ -74,8 +74,28 @@ class TestVeil:
             signed, over = veil.signed(given), veil(given)
         assert float(signed.min()) < 0 < float(signed.max())
         assert float(over.min()) == 0
-        assert torch.equal(over[signed > 0], signed[signed > 0])
+        assert bool((over <= signed.clamp(min=0)).all())
+        assert float(over.sum()) > 0.3 * float(signed.clamp(min=0).sum())
         assert float(over[..., :6].abs().max()) == 0
+
+    def test_a_patch_is_spread_over_what_lies_around(self) -> None:
+        over, level = torch.zeros(1, 1, 9, 9), torch.full((1, 1, 9, 9), 0.5)
+        over[..., 4, 4] = 0.2
+        even = evened(over, level)
+        assert 0 < float(even.max()) <= 0.2 / 9 + 1e-6
+        assert float(even.sum()) <= float(over.sum())
+
+    def test_a_needle_keeps_what_was_to_be_left_of_it(self) -> None:
+        over, level = torch.full((1, 1, 9, 9), 0.1), torch.full((1, 1, 9, 9), 0.3)
+        over[..., 4, :], level[..., 4, :] = 0.01, 0.9
+        even = evened(over, level)
+        assert torch.equal(even[..., 4, :], over[..., 4, :])
+        assert bool((even[..., :2, :] > 0.09).all()), "what is far from it loses what it did"
+
+    def test_what_is_even_stays_as_it_is_up_to_the_rim(self) -> None:
+        level = torch.linspace(0.1, 0.9, 9).expand(1, 1, 9, 9).contiguous()
+        assert torch.allclose(evened(0.3 * level, level), 0.3 * level, atol=1e-6)
+        assert not evened(torch.zeros(1, 1, 9, 9), torch.zeros(1, 1, 9, 9)).any()
 
     def test_it_sees_far(self) -> None:
         """A bounce lies at twice the depth of what it comes from."""

@@ -1,0 +1,109 @@
+"""How long an engine takes for a frame of 640x480, in INT8 beside its float twin, both alone in their process.
+
+    python -m tools.bench_engines                                # all that are shipped and trained
+    python -m tools.bench_engines ultrasound-clarity-small --json
+
+As on a device, where one engine computes picture after picture. (The judge lets a dozen contestants take turns frame by
+frame, engines and peers: it compares them fairly, and each finds its memory cold.) INT8 and float take turns of twenty
+frames, the first two of which do not count; what is told is the median of each turn, and over all turns their middle,
+least and most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from calibration.judging import timing
+from calibration.judging.contestants import kind_of
+from edge.backends import Shape
+from edge.backends.openvino_cpu import OpenVinoCpu, OpenVinoSession
+from edge.catalog import float_twin, read_engine, shipped_folder
+from edge.clock import MS
+from edge.errors import LimpidError
+from edge.frame import Pixels
+
+TURN, COLD = 20, 2  # frames
+PATIENCE_NS = 10_000 * MS
+HAND_BUILT = "handbuilt"
+
+
+def measure(name: str, turns: int, threads: int) -> dict[str, Any]:
+    engine = read_engine(shipped_folder() / name)
+    pictures, bits = timing.screen(kind_of(engine))
+    rows, columns = pictures[0].shape
+    backend, shape = OpenVinoCpu(threads), Shape(rows, columns, bits)
+    int8, twin = backend.open(engine, shape), backend.open(float_twin(engine), shape)
+    taken = [(_turn(int8, pictures), _turn(twin, pictures)) for _ in range(turns)]
+    return {
+        "engine": name, "sha256": engine.manifest.sha256, "frame": f"{columns}x{rows}",
+        "ms_int8": _spread([ours for ours, _ in taken]), "ms_float": _spread([theirs for _, theirs in taken]),
+        "float_over_int8": _spread([theirs / ours for ours, theirs in taken]),
+    }  # fmt: skip
+
+
+def _turn(session: OpenVinoSession, pictures: Sequence[Pixels]) -> float:
+    """Milliseconds a frame."""
+    took: list[float] = []
+    for number in range(TURN):
+        began = time.perf_counter_ns()
+        session.start(pictures[number % len(pictures)], 0.8)
+        if not session.wait(PATIENCE_NS):
+            raise LimpidError(f"{session.id.name} has not answered in ten seconds")
+        session.result()
+        took.append((time.perf_counter_ns() - began) / MS)
+    return statistics.median(took[COLD:])
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    found = {"middle": statistics.median(values), "least": min(values), "most": max(values)}
+    return {name: round(value, 3) for name, value in found.items()}
+
+
+def _trained() -> list[str]:
+    found = sorted(path.parent.name for path in shipped_folder().glob("*/manifest.toml"))
+    return [name for name in found if not name.startswith(HAND_BUILT)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="shipped engines; all trained ones otherwise")
+    parser.add_argument("--turns", type=int, default=15, help="of each, twenty frames long")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", action="store_true", help="one object on stdout, nothing else")
+    options = parser.parse_args()
+    names: list[str] = options.names or _trained()
+    if unknown := sorted(set(names) - set(_trained())):
+        parser.error(f"no trained engine is shipped as {', '.join(unknown)}; there are {', '.join(_trained())}")
+    if min(options.turns, options.threads) < 1:
+        parser.error("--turns and --threads: one at least")
+    told: dict[str, Any] = {"machine": timing.machine(options.threads), "engines": []}
+    try:
+        for name in names:  # each in a process of its own: no other engine's threads wait beside it
+            with multiprocessing.get_context("spawn").Pool(1) as alone:
+                told["engines"].append(alone.apply(measure, (name, options.turns, options.threads)))
+            if not options.json:
+                _show(told["engines"][-1])
+    except LimpidError as error:
+        raise SystemExit(str(error)) from error
+    if options.json:
+        print(json.dumps(told, indent=1))
+    else:
+        print(told["machine"]["processor"])
+
+
+def _show(row: dict[str, Any]) -> None:
+    parts = [f"{row['engine']:28} {row['frame']}"]
+    for what, key in (("INT8", "ms_int8"), ("float", "ms_float"), ("float / INT8", "float_over_int8")):
+        spread = row[key]
+        parts.append(f"{what} {spread['middle']:.2f} ({spread['least']:.2f} to {spread['most']:.2f})")
+    print("   ".join(parts), flush=True)
+
+
+if __name__ == "__main__":
+    main()
