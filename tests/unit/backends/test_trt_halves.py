@@ -41,7 +41,7 @@ def test_by_how_much_a_picture_is_enlarged_is_no_matter_of_its_type() -> None:
 
 
 def test_levels_the_mean_its_age_and_the_sum_stay_fp32(trained: dict[str, int]) -> None:
-    for name in ("level", "x", "mean_out", "age_out", "clean", "difference", "mixed", "levels", "enhanced"):
+    for name in ("level", "x", "mean_out", "age_out", "clean", "clean.pixels", "change", "mixed", "levels", "enhanced"):
         assert trained[name] == FULL, name
     for name in ("narrow.out", "wide.out", "fine"):  # means of the picture, though their convolutions are INT8
         assert trained[name] == FULL, name
