@@ -20,25 +20,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from calibration.judging import timing
-from calibration.judging.contestants import kind_of
-from edge.backends import Shape
-from edge.backends.openvino_cpu import OpenVinoCpu, OpenVinoSession
+from calibration.judging.contestants import EngineTreatment, kind_of
+from edge.backends.openvino_cpu import OpenVinoCpu
 from edge.catalog import float_twin, read_engine, shipped_folder
 from edge.clock import MS
 from edge.errors import LimpidError
 from edge.frame import Pixels
+from engines.recipes import RECIPES
 
 TURN, COLD = 20, 2  # frames
-PATIENCE_NS = 10_000 * MS
-HAND_BUILT = "handbuilt"
 
 
 def measure(name: str, turns: int, threads: int) -> dict[str, Any]:
     engine = read_engine(shipped_folder() / name)
     pictures, bits = timing.screen(kind_of(engine))
     rows, columns = pictures[0].shape
-    backend, shape = OpenVinoCpu(threads), Shape(rows, columns, bits)
-    int8, twin = backend.open(engine, shape), backend.open(float_twin(engine), shape)
+    backend = OpenVinoCpu(threads)
+    int8, twin = (EngineTreatment(one, bits, backend) for one in (engine, float_twin(engine)))
     taken = [(_turn(int8, pictures), _turn(twin, pictures)) for _ in range(turns)]
     return {
         "engine": name, "sha256": engine.manifest.sha256, "frame": f"{columns}x{rows}",
@@ -47,15 +45,12 @@ def measure(name: str, turns: int, threads: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _turn(session: OpenVinoSession, pictures: Sequence[Pixels]) -> float:
+def _turn(treatment: EngineTreatment, pictures: Sequence[Pixels]) -> float:
     """Milliseconds a frame."""
     took: list[float] = []
     for number in range(TURN):
         began = time.perf_counter_ns()
-        session.start(pictures[number % len(pictures)], 0.8)
-        if not session.wait(PATIENCE_NS):
-            raise LimpidError(f"{session.id.name} has not answered in ten seconds")
-        session.result()
+        treatment(pictures[number % len(pictures)])
         took.append((time.perf_counter_ns() - began) / MS)
     return statistics.median(took[COLD:])
 
@@ -65,21 +60,16 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
     return {name: round(value, 3) for name, value in found.items()}
 
 
-def _trained() -> list[str]:
-    found = sorted(path.parent.name for path in shipped_folder().glob("*/manifest.toml"))
-    return [name for name in found if not name.startswith(HAND_BUILT)]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="shipped engines; all trained ones otherwise")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="trained engines; all otherwise")
     parser.add_argument("--turns", type=int, default=15, help="of each, twenty frames long")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="one object on stdout, nothing else")
     options = parser.parse_args()
-    names: list[str] = options.names or _trained()
-    if unknown := sorted(set(names) - set(_trained())):
-        parser.error(f"no trained engine is shipped as {', '.join(unknown)}; there are {', '.join(_trained())}")
+    names: list[str] = options.names or sorted(RECIPES)
+    if unknown := sorted(set(names) - set(RECIPES)):
+        parser.error(f"no trained engine is called {', '.join(unknown)}; there are {', '.join(sorted(RECIPES))}")
     if min(options.turns, options.threads) < 1:
         parser.error("--turns and --threads: one at least")
     told: dict[str, Any] = {"machine": timing.machine(options.threads), "engines": []}
