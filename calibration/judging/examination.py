@@ -28,6 +28,7 @@ from calibration.judging.figures import Comparison, Detection, Found, Group, Hel
 from calibration.judging.holding import Mixed
 from calibration.judging.plan import Plan
 from calibration.measures import Invented, lead
+from edge import processor
 from edge.backends.openvino_cpu import OpenVinoCpu
 from edge.catalog import Engine, read_engine
 
@@ -143,7 +144,7 @@ def add_times(judged: list[Judged], engines: list[Engine], plan: Plan, threads: 
     costs = timing.examine(taking_part, kind, plan)
     for each in judged:
         each.times = {who: Time(cost.median_ms, cost.p90_ms, cost.runs) for who, cost in costs.items()}
-        each.processor = timing.processor()
+        each.processor = processor.exactly(processor.described())
 
 
 def _judged(engine: Engine, kind: Kind, plan: Plan, peers: list[str], evidence: Evidence) -> Judged:

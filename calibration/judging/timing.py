@@ -7,7 +7,6 @@ import platform
 import statistics
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -16,9 +15,9 @@ from calibration.judging.clips import Field, film, halved
 from calibration.judging.contestants import Kind
 from calibration.judging.general import draw
 from calibration.judging.plan import Plan
+from edge import processor
 from edge.frame import Pixels
 
-INT8_UNITS = ("amx_int8", "avx512_vnni", "avx_vnni", "i8mm", "asimddp")  # as Linux names them, the fastest first
 _WARM_UP = 3
 _LONGEST_MEMORY = 12  # frames that a peer may hold
 _PATIENCE_S = 1.5  # what takes longer than this for its rounds gets fewer
@@ -80,28 +79,9 @@ def _cost(runs: list[float]) -> Cost:
 def machine(threads: int) -> dict[str, object]:
     """What the times were measured on."""
     return {
-        "processor": processor(),
+        "processor": processor.exactly(processor.described()),
         "cores": len(os.sched_getaffinity(0)),
         "threads": threads,
         "load_before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
     }
-
-
-def processor() -> str:
-    try:
-        return named(Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    except OSError:
-        return platform.machine()
-
-
-def named(cpuinfo: str) -> str:
-    """A processor's name, which of that name it is, and what it computes whole numbers with: a name alone, "AMD EPYC",
-    does not tell by how many at a time.
-    """
-    first = cpuinfo.split("\n\n")[0].splitlines()
-    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first)}
-    can = told.get("flags", told.get("Features", "")).split()
-    more = [f"{name.removeprefix('cpu ')} {told[name]}" for name in ("cpu family", "model") if name in told]
-    more += [unit for unit in INT8_UNITS if unit in can]
-    return ", ".join((told.get("model name", platform.machine()), *more))

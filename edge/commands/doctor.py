@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from edge import config as configs
+from edge import processor
 from edge.access.exposure import unlocked
 from edge.backends import Shape, nvidia_nodes, open_backend
 from edge.catalog import SIZES, Manifest, open_catalog
@@ -36,12 +37,6 @@ from edge.survey import usual_cost
 Verdict = Literal["ok", "warning", "failure"]
 COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 LIBRARIES = ("numpy", "opencv-python-headless", "pyzmq", "msgspec", "openvino", "psutil")
-INT8_FLAGS = {
-    "avx512_vnni": "AVX-512 VNNI",
-    "avx_vnni": "AVX VNNI",
-    "amx_int8": "AMX",
-    "asimddp": "dot product",
-}
 TRIAL = Shape(480, 640, 8)
 
 
@@ -97,40 +92,19 @@ def _screen(config: Config) -> Iterator[Finding]:
 def _processor(config: Config) -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0))
     wanted = config.engines.threads or cores
-    what = f"{_processor_name()}, {cores} cores for us"
+    told = processor.described()
+    what = f"{processor.name_of(told)}, {cores} cores for us"
     if cores < 2:
         yield Finding("processor", "warning", what, "with one core engine and sockets take turns; give the daemon two")
     elif wanted > cores:
         yield Finding("processor", "warning", what, f"[engines] threads = {wanted} is more than there are cores")
     else:
         yield Finding("processor", "ok", what)
-    found = [name for flag, name in INT8_FLAGS.items() if flag in _cpu_flags()]
-    if found:
+    if found := processor.int8_of(told):
         yield Finding("int8", "ok", ", ".join(found))
     else:
         remedy = "INT8 runs, but slowly: the ladder will settle on a smaller engine"
         yield Finding("int8", "warning", "no INT8 instructions", remedy)
-
-
-def _processor_name() -> str:
-    for line in _cpuinfo():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.machine()
-
-
-def _cpu_flags() -> set[str]:
-    for line in _cpuinfo():
-        if line.lower().startswith(("flags", "features")):
-            return set(line.split(":", 1)[1].split())
-    return set()
-
-
-def _cpuinfo() -> list[str]:
-    try:
-        return Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return []
 
 
 def _memory(config: Config) -> Iterator[Finding]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import platform
 from pathlib import Path
 
 import msgspec
@@ -353,11 +352,3 @@ def test_kinds_are_told_by_the_manifest(tmp_path: Path) -> None:
     assert kind_of(read_engine(tmp_path)) == "superres"
     (tmp_path / "manifest.toml").write_text(text.replace('["ultrasound", "fluoroscopy", "unknown"]', '["fluoroscopy"]'))
     assert kind_of(read_engine(tmp_path)) == "fluoroscopy"
-
-
-def test_a_processor_is_told_by_more_than_its_name() -> None:
-    epyc = "processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\nflags\t: fpu avx512_vnni sse\n"
-    assert timing.named(f"{epyc}\n{epyc.replace('25', '26')}") == "AMD EPYC, family 25, model 17, avx512_vnni"
-    orin = "processor\t: 0\nmodel name\t: ARMv8 Processor rev 1 (v8l)\nFeatures\t: fp asimd asimddp\n"
-    assert timing.named(orin) == "ARMv8 Processor rev 1 (v8l), asimddp"
-    assert timing.named("") == platform.machine()
