@@ -3,10 +3,9 @@
     python -m tools.bench_engines                                # all that are shipped and trained
     python -m tools.bench_engines ultrasound-clarity-small --json
 
-As on a device, where one engine computes picture after picture. (The judge lets a dozen contestants take turns frame by
-frame, engines and peers: it compares them fairly, and each finds its memory cold.) INT8 and float take turns of twenty
-frames, the first two of which do not count; what is told is the median of each turn, and over all turns their middle,
-least and most.
+As on a device, where one engine computes picture after picture. (In the judge a dozen contestants take turns, engines
+and peers, in one process.) INT8 and float take turns as the judge's do, some frames long, the first of which do not
+count; what is told is the median of each turn, and over all turns their middle, least and most.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import argparse
 import json
 import multiprocessing
 import statistics
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,12 +21,8 @@ from calibration.judging import timing
 from calibration.judging.contestants import EngineTreatment, kind_of
 from edge.backends.openvino_cpu import OpenVinoCpu
 from edge.catalog import float_twin, read_engine, shipped_folder
-from edge.clock import MS
 from edge.errors import LimpidError
-from edge.frame import Pixels
 from engines.recipes import RECIPES
-
-TURN, COLD = 20, 2  # frames
 
 
 def measure(name: str, turns: int, threads: int) -> dict[str, Any]:
@@ -37,22 +31,13 @@ def measure(name: str, turns: int, threads: int) -> dict[str, Any]:
     rows, columns = pictures[0].shape
     backend = OpenVinoCpu(threads)
     int8, twin = (EngineTreatment(one, bits, backend) for one in (engine, float_twin(engine)))
-    taken = [(_turn(int8, pictures), _turn(twin, pictures)) for _ in range(turns)]
+    both = (int8, twin)
+    taken = [tuple(statistics.median(timing.turn(each, pictures)) for each in both) for _ in range(turns)]
     return {
         "engine": name, "sha256": engine.manifest.sha256, "frame": f"{columns}x{rows}",
         "ms_int8": _spread([ours for ours, _ in taken]), "ms_float": _spread([theirs for _, theirs in taken]),
         "float_over_int8": _spread([theirs / ours for ours, theirs in taken]),
     }  # fmt: skip
-
-
-def _turn(treatment: EngineTreatment, pictures: Sequence[Pixels]) -> float:
-    """Milliseconds a frame."""
-    took: list[float] = []
-    for number in range(TURN):
-        began = time.perf_counter_ns()
-        treatment(pictures[number % len(pictures)])
-        took.append((time.perf_counter_ns() - began) / MS)
-    return statistics.median(took[COLD:])
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:
@@ -63,7 +48,7 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("names", nargs="*", metavar="NAME", help="trained engines; all otherwise")
-    parser.add_argument("--turns", type=int, default=15, help="of each, twenty frames long")
+    parser.add_argument("--turns", type=int, default=25, help=f"of each, {timing.TURN} frames long")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="one object on stdout, nothing else")
     options = parser.parse_args()

@@ -11,7 +11,7 @@ from typing import Literal
 
 import cv2
 
-from calibration.judging import contrast, enlarging, fidelity, general, lasting, observer, passing, timing
+from calibration.judging import contrast, enlarging, fidelity, general, grid, lasting, observer, passing, timing
 from calibration.judging.clips import Field
 from calibration.judging.contestants import (
     INPUT,
@@ -112,6 +112,8 @@ def _of_pictures(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
     passed = passing.examine(field, kind, plan)
     scores["ghost_percent"] = {who: each.ghost_percent for who, each in passed.items()}
     scores["passing_kept"] = {who: each.kept for who, each in passed.items()}
+    tell("grid of blocks")
+    scores["grid_percent"] = grid.examine(field, kind, plan)
     if kind == "fluoroscopy":
         scores["moving_wire"] = {who: each.width_ratio for who, each in passed.items()}
     if kind == "superres":

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-VERSION = 4  # of these figures: raised whenever a measure or its scenes change, so that old ones are not compared
+VERSION = 5  # of these figures: raised whenever a measure or its scenes change, so that old ones are not compared
 
 
 class Measure(msgspec.Struct, frozen=True):
@@ -37,6 +37,10 @@ MEASURES: dict[str, Measure] = {
         "higher, 1 is unchanged",
     ),
     "moving_wire": Measure("Moving wire", "its width against the unprocessed one", "lower, 1 is unchanged", "", False),
+    "grid_percent": Measure(
+        "Grid", "how high the pattern of the net's own blocks stands at the worst place", "lower", "% of full scale",
+        False, 1,
+    ),
     "grainy_psnr_db": Measure(
         "PSNR, grainy", "how near a picture with its speckle and noise comes to the large one it was halved from",
         "higher", "dB",
@@ -146,6 +150,8 @@ class RealFrames(msgspec.Struct, frozen=True):
     without_region: list[str]  # files in which no picture was found: shown as they came
     changed_outside: list[str]  # files in which a pixel changed that may not
     mean_change: float  # inside the region, as a part of full scale
+    grid_percent: float = 0.0  # at the worst place of all, of full scale
+    grid_in: str = ""  # the file it was in
 
 
 class Judged(msgspec.Struct):

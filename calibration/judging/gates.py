@@ -27,6 +27,7 @@ DETECTABILITY_LOST = 0.1  # of the input's d' at a size
 INVENTED_MORE = 0.1  # of what the input itself shows
 INT8_LOST_DB, INT8_LOST_GCNR, INT8_LOST_CHO = 0.2, 0.01, 3.0  # against float: dB, gCNR, per cent of d'
 DRIFT_DB = 0.05  # the last frames of a long film against all of it
+GRID_MOST = 3.0  # % of full scale
 GHOST = 2.0  # per cent of the contrast of what has passed
 PASSING_LEAST = 0.75  # of the contrast, as the input shows it, of a needle, or of a wire while it moves
 # --- targets
@@ -144,6 +145,11 @@ def _mean_lead(rows: list[Detection]) -> float:
     return sum(row.lead_over_input or 0.0 for row in rows) / len(rows)
 
 
+def grid(judged: Judged) -> float:
+    """Per cent of full scale, at the worst place of all pictures."""
+    return max(judged.measures["grid_percent"].engine, judged.real.grid_percent if judged.real else 0.0)
+
+
 def _leaves_no_ghost(judged: Judged) -> bool:
     room = SURE * judged.ghost_added_stderr if judged.quick else 0.0
     return judged.ghost_added - room < GHOST
@@ -179,6 +185,8 @@ GATES: tuple[Rule, ...] = (
     Rule("passing_kept", f"a needle, or a wire while it moves, keeps {PASSING_LEAST:g} of its contrast",
          lambda j: j.measures["passing_kept"].engine >= PASSING_LEAST,
          lambda j: f"{j.measures['passing_kept'].engine:.2f}", _IN_PLACE),
+    Rule("no_grid", f"the net's own blocks show nowhere by {GRID_MOST:g} % of full scale, on phantoms or real frames",
+         lambda j: grid(j) < GRID_MOST, lambda j: f"{grid(j):.1f} %"),
     Rule("strength_nought_exact", "strength 0 is the original, bit for bit", lambda j: j.strength_nought_exact,
          lambda j: "exact" if j.strength_nought_exact else "differs", _IN_PLACE),
     Rule("repeatable", "the same picture gives the same result, bit for bit", lambda j: j.strength_nought_exact,

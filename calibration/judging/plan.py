@@ -22,6 +22,7 @@ class Plan:
     passing_scenes: int
     passing_peers: int  # of these, those that peers are shown, too
     artefact_scenes: int
+    grid_scenes: int
     drift_frames: int
     drift_tail: int  # the last ones, held against the mean of all
     enlarging_scenes: int
@@ -47,6 +48,7 @@ FULL = Plan(
     passing_scenes=24,
     passing_peers=4,
     artefact_scenes=4,
+    grid_scenes=6,
     drift_frames=2000,
     drift_tail=100,
     enlarging_scenes=12,
@@ -69,6 +71,7 @@ QUICK = Plan(
     passing_scenes=4,
     passing_peers=1,
     artefact_scenes=1,
+    grid_scenes=2,
     drift_frames=200,
     drift_tail=50,
     enlarging_scenes=3,

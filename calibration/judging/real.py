@@ -11,6 +11,7 @@ from typing import cast
 import cv2
 import numpy as np
 
+from calibration.judging import grid
 from calibration.judging.clips import Field
 from calibration.judging.contestants import Contestant, Kind
 from calibration.judging.drawing import ENHANCED, save, side_by_side, windowed
@@ -22,6 +23,7 @@ from edge.fidelity import mean_change
 from edge.frame import Frame, Modality, Pixels
 from edge.sources.replay import open_clip
 
+_GRID_FRAMES = 3
 _WARM_UP = 8  # frames of a clip that a recurrent engine sees before it is looked at
 _FOLDERS: dict[Kind, tuple[str, ...]] = {
     "ultrasound": ("ultrasound",),
@@ -40,6 +42,7 @@ class Seen:
     after: Pixels
     region: regions.Region | None
     change: float
+    grid_percent: float
     untouched: bool  # nothing outside the region changed
 
 
@@ -52,12 +55,15 @@ def look(contestants: Field, who: Contestant, kind: Kind, data: Path, pictures: 
         name = "_".join(seen.file.relative_to(data).with_suffix("").parts)
         save(pictures / f"{name}.png", _beside(seen))  # type: ignore[operator]
     treated = [seen for seen in found if seen.region is not None]
+    worst = max(treated, key=lambda seen: seen.grid_percent, default=None)
     return RealFrames(
         files=len(found),
         frames=len(treated),
         without_region=[seen.file.name for seen in found if seen.region is None],
         changed_outside=[seen.file.name for seen in treated if not seen.untouched],
         mean_change=statistics.fmean(seen.change for seen in treated) if treated else 0.0,
+        grid_percent=worst.grid_percent if worst else 0.0,
+        grid_in=worst.file.name if worst else "",
     )
 
 
@@ -79,19 +85,20 @@ def _seen(contestants: Field, who: Contestant, kind: Kind, path: Path) -> Seen |
     region = next((found for frame in frames if (found := regions.find(frame)) is not None), None)
     last = frames[-1]
     if region is None or region.layout.shape != last.pixels.shape:
-        return Seen(path, last.pixels, last.pixels, None, 0.0, True)
+        return Seen(path, last.pixels, last.pixels, None, 0.0, 0.0, True)
     treatment = contestants.treatment(who, last.bits)
     treatment.forget()
     part = region.box.slices
     greys = [regions.grey_of(frame.pixels[part], frame.format) for frame in frames]
     results = [treatment(grey) for grey in greys]
+    stands = grid.highest_percent(treatment, greys[-_GRID_FRAMES:], last.bits, contestants.enlarges)
     if contestants.enlarges:
         larger = cv2.resize(greys[-1], None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
         change = mean_change(larger, results[-1], last.full_scale)  # type: ignore[arg-type]
-        return Seen(path, larger, results[-1], region, change, True)  # type: ignore[arg-type]
+        return Seen(path, larger, results[-1], region, change, stands, True)  # type: ignore[arg-type]
     after = composed(last, region, results[-1])
     change = mean_change(greys[-1], results[-1], last.full_scale)
-    return Seen(path, last.pixels, after, region, change, unchanged(last, region, after))
+    return Seen(path, last.pixels, after, region, change, stands, unchanged(last, region, after))
 
 
 def frames_of(path: Path, kind: Kind) -> Iterator[Frame]:

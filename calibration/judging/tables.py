@@ -156,5 +156,6 @@ def real(judged: Judged) -> str:
     missing, changed = (", ".join(names) or "none" for names in (seen.without_region, seen.changed_outside))
     return (
         f"{seen.frames} frames of {seen.files} files; mean change {100 * seen.mean_change:.1f} % of full scale. "
+        f"The net's own blocks show by {seen.grid_percent:.1f} % of full scale at the worst place ({seen.grid_in}). "
         f"Changed outside the region: {changed}. No picture found in: {missing}."
     )

@@ -1,11 +1,17 @@
-"""Milliseconds a frame at 640x480, all contestants in turn within one run, so that a busy machine slows all alike."""
+"""Milliseconds a frame at 640x480, all contestants in turn within one run, so that a busy machine slows all alike.
+
+A turn is as many frames long that its first ones, for which memory is cold, need not count: on a device one engine
+computes picture after picture.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,10 +21,12 @@ from calibration.judging.clips import Field, film, halved
 from calibration.judging.contestants import Kind
 from calibration.judging.general import draw
 from calibration.judging.plan import Plan
+from calibration.treatment import Treatment
 from edge import processor
+from edge.clock import MS
 from edge.frame import Pixels
 
-_WARM_UP = 3
+TURN, COLD = 12, 2  # frames of a turn that count, and those before them that do not
 _LONGEST_MEMORY = 12  # frames that a peer may hold
 _PATIENCE_S = 1.5  # what takes longer than this for its rounds gets fewer
 
@@ -36,17 +44,26 @@ def examine(contestants: Field, kind: Kind, plan: Plan) -> dict[str, Cost]:
     pictures, bits = screen(kind)
     took: dict[str, list[float]] = {who.key: [] for who in contestants.contestants if who.role != "input"}
     _fill_memories(contestants, pictures, bits)
-    for at in range(_WARM_UP + plan.timing_rounds):
+    for _ in range(math.ceil(plan.timing_rounds / TURN)):
         for who in contestants.contestants:
             runs = took.get(who.key)
-            if runs is None or (who.role == "peer" and sum(runs) > 1000 * _PATIENCE_S):
-                continue
-            treatment = contestants.treatment(who, bits)
-            began = time.perf_counter_ns()
-            treatment(pictures[at % len(pictures)])
-            if at >= _WARM_UP or who.slow:
-                runs.append((time.perf_counter_ns() - began) / 1e6)
+            left = math.inf if runs is None or who.role != "peer" else 1000 * _PATIENCE_S - sum(runs)
+            if runs is not None and left > 0:
+                runs += turn(contestants.treatment(who, bits), pictures, 0 if who.slow else COLD, left)
     return {key: _cost(runs) for key, runs in took.items()}
+
+
+def turn(treatment: Treatment, pictures: Sequence[Pixels], cold: int = COLD, most_ms: float = math.inf) -> list[float]:
+    """Milliseconds of each frame that counts; fewer where they take longer than `most_ms` in all, but one at least."""
+    took: list[float] = []
+    for number in range(cold + TURN):
+        began = time.perf_counter_ns()
+        treatment(pictures[number % len(pictures)])
+        if number >= cold:
+            took.append((time.perf_counter_ns() - began) / MS)
+        if sum(took) >= most_ms:
+            break
+    return took
 
 
 def _fill_memories(contestants: Field, pictures: list[Pixels], bits: int) -> None:

@@ -6,6 +6,7 @@
     motion      flicker, and the ghost behind what moves
     observer    a channelised Hotelling observer: can a lesion be found
     lesions     is a lesion kept at its contrast, is one invented
+    raster      does a net's own grid of blocks show
     drift       does a long stream stay as good as it began
 
 Every function says in its docstring what it computes and in which unit. Nothing here knows about engines, peers or
@@ -30,6 +31,7 @@ from calibration.measures.observer import (
     threshold,
 )
 from calibration.measures.pixels import levels, psnr_db, ssim
+from calibration.measures.raster import raster
 from calibration.measures.sharpness import (
     WireWidth,
     edge_preservation,
@@ -69,6 +71,7 @@ __all__ = [
     "overshoot",
     "profile_overshoot",
     "psnr_db",
+    "raster",
     "speckle_snr",
     "ssim",
     "steady",

@@ -31,6 +31,7 @@ def faultless(kind: str = "ultrasound", quick: bool = False) -> Judged:
         "gcnr": Comparison(0.95, 0.952, 0.6, {PEER: 0.8}),
         "cho": Comparison(2.0, 2.01, 1.5, {PEER: 1.6}),
         "ghost_percent": Comparison(1.0, 1.0, 0.2, {PEER: 0.3}),
+        "grid_percent": Comparison(0.8, 0.8, 0.0),
         "passing_kept": Comparison(0.96, 0.96, 1.0, {PEER: 0.9}),
     }
     if kind == "fluoroscopy":
@@ -68,6 +69,6 @@ def faultless(kind: str = "ultrasound", quick: bool = False) -> Judged:
         worst_stratum="probe: curved",
         plain_kept={ENGINE: 0.97, PEER: 0.44},
         times={ENGINE: Time(5.0, 6.0, 60), f"{ENGINE} (float)": Time(9.0, 11.0, 60), PEER: Time(200.0, 220.0, 8)},
-        real=RealFrames(91, 91, [], [], 0.01),
+        real=RealFrames(91, 91, [], [], 0.01, 1.2, "still.png"),
         notes=["Slow peers were shown one lesion in 3: nlm."],
     )

@@ -6,20 +6,22 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import numpy as np
 import pytest
 
 from calibration import judge as command
-from calibration.judging import enlarging, examination, general, lasting, lesions, passing, timing, trial
+from calibration.judging import enlarging, examination, general, grid, lasting, lesions, passing, timing, trial
 from calibration.judging.clips import Clip, Field, boxed, film, halved
-from calibration.judging.contestants import Contestant, EngineTreatment, kind_of, of_peers, unprocessed
+from calibration.judging.contestants import Contestant, EngineTreatment, Kind, kind_of, of_peers, unprocessed
 from calibration.judging.figures import Judged
 from calibration.judging.gates import GATES, TARGETS
 from calibration.judging.plan import HELD_OUT, QUICK
 from calibration.judging.strata import strata_of
 from calibration.peers import PEERS
+from calibration.treatment import Treatment
 from edge.backends.openvino_cpu import OpenVinoCpu
 from edge.catalog import read_engine, shipped_folder
 from edge.errors import ConfigError
@@ -40,6 +42,7 @@ TINY = dataclasses.replace(
     free_frames=2,
     calibration_frames=2,
     template_pairs=4,
+    grid_scenes=1,
     drift_frames=12,
     drift_tail=4,
     enlarging_scenes=1,
@@ -110,6 +113,40 @@ def test_what_is_outside_the_picture_and_what_has_colour_is_looked_at(monkeypatc
     monkeypatch.setattr(lasting, "composed", careless)
     assert not lasting.outside_unchanged(field, who, "ultrasound")
     assert [screen.ndim for screen in screens] == [2, 3]
+
+
+class Combed:
+    """Darkens the first column of every block that it is given, where a picture is bright."""
+
+    name = "combed"
+
+    def forget(self) -> None: ...
+
+    def __call__(self, pixels: Pixels) -> Pixels:
+        first = np.arange(pixels.shape[1]) % 4 == 0
+        return np.where(first & (pixels > 150), pixels - 20, pixels).astype(pixels.dtype)
+
+
+@pytest.mark.parametrize("kind", ["ultrasound", "fluoroscopy"])
+def test_a_grid_along_what_is_bright_is_told(kind: Kind) -> None:
+    field = Field([unprocessed(kind), Contestant("combed", "engine", lambda _bits: Combed())])
+    found = grid.examine(field, kind, TINY)
+    assert found["input"] == 0
+    assert found["combed"] > (4 if kind == "ultrasound" else 0.3), "20 levels: of 255, of 4095"
+
+
+def test_a_treatment_is_timed_in_turns_whose_first_frames_do_not_count() -> None:
+    given: list[int] = []
+
+    def slow(_pixels: Pixels) -> Pixels:
+        given.append(1)
+        return _pixels
+
+    treatment = cast("Treatment", slow)
+    pictures = [np.zeros((4, 4), np.uint8)]
+    assert len(timing.turn(treatment, pictures)) == timing.TURN
+    assert len(given) == timing.TURN + timing.COLD
+    assert len(timing.turn(treatment, pictures, cold=0, most_ms=0.0)) == 1, "one at least"
 
 
 def test_what_must_hold_exactly_holds_and_what_has_no_twin_is_not_vouched_for(judged: Judged) -> None:
