@@ -42,7 +42,7 @@ def test_files_that_the_manifest_does_not_vouch_for_are_not_drawn_anew(
 ) -> None:
     shutil.copytree(shipped_folder() / NAME, home / NAME)
     file = home / NAME / name
-    file.write_bytes(trim.raised(file.read_bytes(), wary=0.1, calm=0.1))
+    file.write_bytes(trim.raised(file.read_bytes(), trim.Trim(wary=0.1, calm=0.1)))
     before = {path.name: path.read_bytes() for path in (home / NAME).iterdir()}
     monkeypatch.setattr(sys, "argv", ["redraw", NAME])
     with pytest.raises(SystemExit, match=f"{name} is damaged or altered"):

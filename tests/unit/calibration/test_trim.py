@@ -33,18 +33,17 @@ def numbers(model: bytes) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", ["model.onnx", "fp32.onnx"])
 def test_only_the_named_biases_are_raised(name: str) -> None:
     before = (shipped_folder() / NAME / name).read_bytes()
-    first, second = numbers(before), numbers(trim.raised(before, wary=0.25, calm=-0.5))
+    first, second = numbers(before), numbers(trim.raised(before, trim.Trim(wary=0.25, calm=-0.5, fine=0.125)))
     assert first.keys() == second.keys() > {"moved.bias", "calm_fine.bias", "calm_coarse.bias"}
     for key, value in first.items():
-        calm = key.startswith("calm_") and key.endswith(".bias")
-        more = 0.25 if key == "moved.bias" else -0.5 if calm else 0.0
+        more = {"moved.bias": 0.25, "calm_fine.bias": -0.375, "calm_coarse.bias": -0.5}.get(key, 0.0)
         assert second[key] == pytest.approx(value + more, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "fp32.onnx"])
 def test_of_a_veil_so_much_is_lifted_and_nothing_else_changes(name: str) -> None:
     before = (shipped_folder() / NAME / name).read_bytes()
-    first, second = numbers(before), numbers(trim.raised(before, wary=0.0, calm=0.0, lift=0.5))
+    first, second = numbers(before), numbers(trim.raised(before, trim.Trim(lift=0.5)))
     changed = {key for key, value in first.items() if not np.array_equal(value, second[key])}
     assert changed == {"veil.head.bias", "veil.head.weight_scale" if name == "model.onnx" else "veil.head.weight"}
     for key in changed:
@@ -59,7 +58,7 @@ def test_files_that_the_manifest_does_not_vouch_for_are_not_trimmed(
     home = tmp_path / NAME
     shutil.copytree(shipped_folder() / NAME, home)
     monkeypatch.setattr(trim, "HOME", tmp_path)
-    (home / name).write_bytes(trim.raised((home / name).read_bytes(), wary=0.1, calm=0.1))
+    (home / name).write_bytes(trim.raised((home / name).read_bytes(), trim.Trim(wary=0.1, calm=0.1)))
     before = {path.name: path.read_bytes() for path in home.iterdir()}
     monkeypatch.setattr(sys, "argv", ["trim", NAME, "--calm", "0.1"])
     with pytest.raises(SystemExit, match=f"{name} is damaged or altered"):
@@ -71,7 +70,7 @@ def test_a_veil_that_was_lifted_less_can_be_drawn_anew(tmp_path: Path, monkeypat
     shutil.copytree(shipped_folder() / NAME, tmp_path / NAME)
     for module in (trim, redraw):
         monkeypatch.setattr(module, "HOME", tmp_path)
-    trim.trim(RECIPES[NAME], wary=0.0, calm=0.0, lift=0.7)
+    trim.trim(RECIPES[NAME], trim.Trim(lift=0.7))
     assert redraw.redraw(RECIPES[NAME]) is False
 
 
@@ -108,7 +107,7 @@ def test_no_bundle_is_made_of_a_trimmed_engine_with_the_figures_of_the_one_befor
     monkeypatch.setattr(trim, "HOME", tmp_path)
     signer = make_key(tmp_path / "key")
     bundle.pack(NAME, "1", 1, {path.name: path.read_bytes() for path in home.iterdir()}, signer)
-    trim.trim(RECIPES[NAME], wary=0.0, calm=0.1)
+    trim.trim(RECIPES[NAME], trim.Trim(calm=0.1))
     assert "calibration.judge" in capsys.readouterr().out
     with pytest.raises(EngineRefused, match=r"judged\.json tells of another model"):
         bundle.pack(NAME, "1", 1, {path.name: path.read_bytes() for path in home.iterdir()}, signer)
@@ -118,8 +117,8 @@ def test_a_trimmed_engine_is_whole_and_says_by_how_much(tmp_path: Path, monkeypa
     shutil.copytree(shipped_folder() / NAME, tmp_path / NAME)
     monkeypatch.setattr(trim, "HOME", tmp_path)
     told = json.loads((tmp_path / NAME / "calibration.json").read_text()).get("trimmed", {"wary": 0.0, "calm": 0.0})
-    trim.trim(RECIPES[NAME], wary=0.25, calm=0.5)
-    trim.trim(RECIPES[NAME], wary=0.0, calm=-0.25)
+    trim.trim(RECIPES[NAME], trim.Trim(wary=0.25, calm=0.5, coarse=0.5))
+    trim.trim(RECIPES[NAME], trim.Trim(calm=-0.25, coarse=-0.5))
     assert json.loads((tmp_path / NAME / "calibration.json").read_text())["trimmed"] == told | {
         "wary": pytest.approx(told["wary"] + 0.25),
         "calm": pytest.approx(told["calm"] + 0.25),
@@ -128,5 +127,5 @@ def test_a_trimmed_engine_is_whole_and_says_by_how_much(tmp_path: Path, monkeypa
     assert now.manifest.sha256 != was.manifest.sha256
     after = numbers((tmp_path / NAME / "model.onnx").read_bytes())
     before = numbers((shipped_folder() / NAME / "model.onnx").read_bytes())
-    for key in filter(lambda name: trim.is_wary(name) or trim.is_calm(name), before):
+    for key in trim.Trim().biases:
         assert after[key] == pytest.approx(before[key] + 0.25, abs=1e-5)
