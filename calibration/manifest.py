@@ -44,7 +44,7 @@ def manifest_text(recipe: Recipe, net: Clarity | Upscale, model: bytes, twin: by
         'licence = "Apache-2.0"',
         f'limits = "{LIMITS[recipe.task]}"',
     ]
-    for name, shape in (state_shapes(recipe.hidden) if isinstance(net, Clarity) else {}).items():
+    for name, shape in (state_shapes(net) if isinstance(net, Clarity) else {}).items():
         dims = ", ".join(f'"{dim}"' if isinstance(dim, str) else str(dim) for dim in shape)
         lines += ["", "[[state]]", f'name = "{name}"', f"shape = [{dims}]"]
     return "\n".join(lines) + "\n"

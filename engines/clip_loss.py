@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from engines.implants import answer_loss, ghosts
 from engines.losses import alike, brightness, edges, frame_loss, gate_loss, noise_of, steadiness, swing
-from engines.nets import BLOCK, Clarity, State, Upscale
+from engines.nets import BLOCK, Clarity, State, Upscale, of_pixels
 from engines.recipes import Recipe
 
 
@@ -48,14 +48,14 @@ def clip_loss(
 def _moved(past: State, state: State) -> Tensor:
     """How surely a net took each pixel for moved, told from the age that it gave it."""
     fresh = 1 / (past[1] + 1)
-    return (1 / state[1] - fresh) / (1 - fresh)
+    return of_pixels((1 / state[1] - fresh) / (1 - fresh))
 
 
 @torch.no_grad()
 def followed(trail: Tensor | None, truth: Tensor, state: State) -> Tensor:
     """What a net's mean would hold had it been given truths, in blocks."""
     blocks = functional.pixel_unshuffle(truth, BLOCK)
-    return blocks if trail is None else trail + (blocks - trail) / state[1]
+    return blocks if trail is None else trail + (blocks - trail) * of_pixels(1 / state[1])
 
 
 def upscale_loss(net: Upscale, recipe: Recipe, given: Tensor, wanted: Tensor) -> Tensor:

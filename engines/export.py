@@ -148,22 +148,30 @@ class _Drawing(Drawing):
         settled = self.op("Sub", ["one", fresh], "settled")
         gain = self.op("Add", [fresh, self.op("Mul", [settled, self.op("Sigmoid", [steep], "left")], "again")], "gain")
         self.op("Min", [self.op("Div", ["one", gain], "worth"), self.constant("memory", net.memory)], "age_out")
-        return self.op("Add", [past, self.op("Mul", [news, gain], "taken")], "mean_out")
+        taken = self.op("Mul", [news, self.of_pixels(gain, "gain.pixels")], "taken")
+        return self.op("Add", [past, taken], "mean_out")
 
     def _clean(self, net: Clarity, mean: str, found: str) -> str:
         """The mean with the net's own correction, less grain of both widths; centred, as it enters convolutions."""
         centred = self.op("Sub", [mean, "centre"], "mean_centred")
-        whole = self.quantised(centred, net.levels, "mean_levels")
+        repeats = net.narrow.padding_mode == "replicate"
+        whole = self.quantised(self.with_rim(centred, 1, "mean") if repeats else centred, net.levels, "mean_levels")
         narrow, wide = self.convolution(whole, net.narrow, "narrow"), self.convolution(whole, net.wide, "wide")
         fine = self._removed(self.op("Sub", [centred, narrow], "fine"), found, net.calm_fine, "calm_fine")
         coarse = self._removed(self.op("Sub", [narrow, wide], "coarse"), found, net.calm_coarse, "calm_coarse")
         residual = self.small(self.convolution(found, net.residual, "residual"), "correction")
+        residual = self.of_pixels(residual, "correction.pixels")
         mended = self.op("Sub", [residual, self.op("Add", [fine, coarse], "removed")], "mended")
         return self.op("Add", [centred, mended], "clean")
 
     def _removed(self, grain: str, found: str, calm: Convolution, name: str) -> str:
         consent = self.op("Sigmoid", [self.convolution(found, calm, name)], f"{name}.consent")
-        return self.op("Mul", [grain, consent], f"{name}.removed")
+        return self.op("Mul", [grain, self.of_pixels(consent, f"{name}.pixels")], f"{name}.removed")
+
+    def of_pixels(self, said: str, name: str) -> str:
+        """As `of_pixels` of `engines/nets.py`."""
+        assert isinstance(self.net, Clarity)
+        return said if self.net.decided == PIXELS else self.smoothly(said, BLOCK, name)
 
     def upscale(self, net: Upscale) -> None:
         level = self.level()
@@ -240,7 +248,7 @@ def _model(drawing: _Drawing, recipe: Recipe) -> onnx.ModelProto:
     outputs: dict[str, list[int | str]] = {"enhanced": picture}
     if isinstance(net, Clarity):
         drawing.clarity(net)
-        for name, shape in state_shapes(net.hidden).items():
+        for name, shape in state_shapes(net).items():
             inputs[f"{name}_in"] = outputs[f"{name}_out"] = [
                 v.replace("/", "") if isinstance(v, str) else v for v in shape
             ]
@@ -260,9 +268,9 @@ def _model(drawing: _Drawing, recipe: Recipe) -> onnx.ModelProto:
     return model
 
 
-def state_shapes(hidden: int) -> dict[str, list[int | str]]:
+def state_shapes(net: Clarity) -> dict[str, list[int | str]]:
     return {
         "mean": [1, PIXELS, "h/4", "w/4"],
-        "age": [1, PIXELS, "h/4", "w/4"],
-        "hidden": [1, hidden, "h/4", "w/4"],
+        "age": [1, net.decided, "h/4", "w/4"],
+        "hidden": [1, net.hidden, "h/4", "w/4"],
     }

@@ -1,7 +1,7 @@
 """The nets, as they are trained. Their ONNX twins are drawn by `engines/export.py` from the same parameters.
 
 All work on 4x4 blocks of pixels (2x2 for super-resolution) folded into channels: plain 3x3 convolutions on a picture of
-a sixteenth of the pixels are what INT8 hardware runs best. Four ideas carry the rest:
+a sixteenth of the pixels are what INT8 hardware runs best. Five ideas carry the rest:
 
 - *An average that knows its age.* What is carried from frame to frame is a mean of frames as they came, in float, and
   beside each pixel how many frames it is worth. Where nothing moves, a new frame counts 1 / (age + 1): as good a mean
@@ -12,6 +12,8 @@ a sixteenth of the pixels are what INT8 hardware runs best. Four ideas carry the
 - *Detail by consent.* Two linear means, narrow and wide, part the picture into a calm one, coarse grain and fine grain,
   and for each pixel the net says how much of either grain to take away. It need not rebuild a picture pixel by pixel in
   order to clean it, and what is larger than the means, a faint lesion, comes through whole.
+- *No grid.* Where structure is as wide as a block, the net says all this once for each block, and what it says goes
+  smoothly from one to the next: all places within a block are treated alike.
 - *Levels that fit.* A picture enters a convolution as `level - 128/255`, quantised in steps of 1/255: every 8-bit level
   is exactly one INT8 value. The result is put together in float.
 """
@@ -75,11 +77,14 @@ class Clarity(nn.Module):
         # Linear, and written as means rather than as what differs from them: the taps of a mean are alike. Those of a
         # high pass are small beside the one for the pixel itself, and cost 1.4 dB of low-dose fluoroscopy in INT8.
         self.levels = Quantiser(TOP)
-        self.narrow, self.wide = Mean(PIXELS, PIXELS), Mean(PIXELS, PIXELS)
-        self.calm_fine = _head(recipe.channels, PIXELS)
-        self.calm_coarse = _head(recipe.channels, PIXELS)
-        self.residual = _head(recipe.channels, PIXELS)
-        self.moved = _head(recipe.channels, PIXELS)
+        self.narrow, self.wide = (Mean(PIXELS, PIXELS) for _ in range(2))
+        if recipe.by_block:  # beyond the rim lies what lies at it; who decides by pixel has learnt to make up for grey
+            self.narrow.padding_mode = self.wide.padding_mode = "replicate"
+        self.decided = 1 if recipe.by_block else PIXELS  # numbers that each head gives for a block
+        self.calm_fine = _head(recipe.channels, self.decided)
+        self.calm_coarse = _head(recipe.channels, self.decided)
+        self.residual = _head(recipe.channels, self.decided)
+        self.moved = _head(recipe.channels, self.decided)
         self.features = _head(recipe.channels, recipe.hidden)
         for mean, width in zip((self.narrow, self.wide), recipe.smooth, strict=True):
             _as_gaussian(mean, width)
@@ -91,7 +96,7 @@ class Clarity(nn.Module):
         """One frame [n, 1, h, w], levels 0..1, and what it leaves for the next."""
         x = functional.pixel_unshuffle(level, BLOCK)
         if state is None:
-            state = x, torch.zeros_like(x), x.new_zeros(len(x), self.hidden, *x.shape[2:])
+            state = x, torch.zeros_like(x[:, : self.decided]), x.new_zeros(len(x), self.hidden, *x.shape[2:])
         mean, age, hidden = state
         news = x - mean
         if self.evens:
@@ -101,8 +106,8 @@ class Clarity(nn.Module):
         given = torch.cat((mean - CENTRE, NEWS_GAIN * news, hidden, 0.5 * fresh.mean(1, keepdim=True)), 1)
         found = self.trunk(self.trunk.enter(given))
         gain = fresh + (1 - fresh) * torch.sigmoid(STEEP * self.moved(found).float())
-        mean = mean + gain * news
-        result = mean + SMALL * self.residual(found).float() - self._grain(mean - CENTRE, found)
+        mean = mean + of_pixels(gain) * news
+        result = mean + of_pixels(SMALL * self.residual(found).float()) - self._grain(mean - CENTRE, found)
         features = (SMALL * self.features(found).float()).clamp(0, TOP)
         age = (1 / gain).clamp(max=self.memory)
         picture = functional.pixel_shuffle(result, BLOCK)
@@ -115,8 +120,8 @@ class Clarity(nn.Module):
         """What is taken away."""
         whole = self.levels(level)
         narrow, wide = self.narrow(whole).float(), self.wide(whole).float()
-        fine = (level - narrow) * torch.sigmoid(self.calm_fine(found).float())
-        return fine + (narrow - wide) * torch.sigmoid(self.calm_coarse(found).float())
+        fine = (level - narrow) * of_pixels(torch.sigmoid(self.calm_fine(found).float()))
+        return fine + (narrow - wide) * of_pixels(torch.sigmoid(self.calm_coarse(found).float()))
 
     @property
     def multiple(self) -> int:
@@ -126,6 +131,13 @@ class Clarity(nn.Module):
     def kmac_per_px(self) -> float:
         veil = 0.0 if self.veil is None else self.veil.kmac_per_px()
         return sum(_weights(part) for part in self.children() if part is not self.veil) / PIXELS / 1000 + veil
+
+
+def of_pixels(said: Tensor) -> Tensor:
+    """What a head says of each pixel. Where it says it of whole blocks: smoothly from one to the next."""
+    if said.shape[1] == PIXELS:
+        return said
+    return functional.pixel_unshuffle(functional.interpolate(said, scale_factor=BLOCK, mode="bilinear"), BLOCK)
 
 
 def flicker(news: Tensor, mean: Tensor, age: Tensor) -> tuple[Tensor, Tensor]:

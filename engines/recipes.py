@@ -18,6 +18,7 @@ class Recipe:
     middle: int  # convolutions between the first and the heads
     hidden: int  # recurrent feature channels beside the previous picture
     memory: float = 6.0  # a still pixel is the mean of so many frames, at most
+    by_block: bool = False  # the net decides for whole blocks: by pixel it would follow speckle, and show as a grid
     smooth: tuple[float, float] = (1.2, 3.0)  # widths in pixels of the filters that tell grain, to begin with
     evens: bool = False  # whether a frame that is brighter as a whole is brought to the level of those before it
     soft: float = 0.1  # of full scale: smaller errors count as their square
@@ -61,7 +62,10 @@ SCENES = {"ultrasound": 600, "fluoroscopy": 500}  # phantoms that the clips come
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        *(Recipe(f"ultrasound-clarity-{size}", "ultrasound", size, **net) for size, net in _SIZES.items()),
+        *(
+            Recipe(f"ultrasound-clarity-{size}", "ultrasound", size, **net, by_block=True)
+            for size, net in _SIZES.items()
+        ),
         *(
             Recipe(f"fluoroscopy-clarity-{size}", "fluoroscopy", size, **net, **_LOW_DOSE)
             for size, net in _SIZES.items()

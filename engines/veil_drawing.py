@@ -7,8 +7,6 @@ from torch import nn
 
 from engines.drawing import NEAREST, Drawing
 from engines.layers import LIT
-from engines.nets import BLOCK
-from engines.pen import Floats
 from engines.veil import AROUND, CELL, DARKEST, MOST, SHARE, SIGN_GAIN, SIGNS, Joined, Seen, Veil
 
 
@@ -35,7 +33,7 @@ class _VeilDrawing:
         share = to.op("Mul", [there, to.constant("veil.share", SHARE)], "veil.shares")
         most = to.op("Mul", [calm, to.constant("veil.most", MOST)], "veil.bound")
         found = to.op("Min", [to.op("Mul", [over, share], "veil.found"), most], "veil.bounded")
-        return self._between(self._evened(found, calm))
+        return to.smoothly(self._evened(found, calm), CELL, "veil.taken")
 
     def _evened(self, over: str, level: str) -> str:
         """As `evened` of `engines/veil.py`."""
@@ -45,23 +43,10 @@ class _VeilDrawing:
         return to.op("Min", [over, to.op("Mul", [share, level], "veil.even")], "veil.cells")
 
     def _around(self, cells: str, name: str) -> str:
-        x = self._with_rim(cells, AROUND, name)
+        x = self.to.with_rim(cells, AROUND, name)
         for turn in ("close", "wide"):
             x = self.to.op("AveragePool", [x], f"{name}.{turn}", kernel_shape=[3, 3])
         return x
-
-    def _with_rim(self, cells: str, wide: int, name: str) -> str:
-        rim = self.to.graph.constant(f"{name}.rim", np.array([0, 0, wide, wide] * 2, np.int64))
-        return self.to.op("Pad", [cells, rim], f"{name}.padded", mode="edge")
-
-    def _between(self, cells: str) -> str:
-        """Smoothly between cells, as `interpolate` does it: what a pixel gets of the cells around its own is the same
-        in every cell, so that a convolution gives all of them at once. A Resize took a third of a small engine's time.
-        """
-        to = self.to
-        given = [self._with_rim(cells, 1, "veil.between"), to.constant("veil.between", between_cells())]
-        pixels = to.op("Conv", given, "veil.pixels", kernel_shape=[3, 3])
-        return to.op("DepthToSpace", [pixels], "veil.taken", blocksize=CELL // BLOCK)
 
     def _signs(self, frame: str, mean: str, news: str) -> tuple[str, str, str]:
         """Of the cells, how much of each is picture at all, and their mean's level."""
@@ -111,14 +96,3 @@ class _VeilDrawing:
     def _twice_as_large(self, x: str, name: str) -> str:
         sides = self.to.graph.constant(f"{name}.times", np.array([1, 1, 2, 2], np.float32))
         return self.to.op("Resize", [x, "", sides], f"{name}.grown", **NEAREST)
-
-
-def between_cells() -> Floats:
-    """[pixel, 1, 3, 3]: by how much each of nine cells counts in each pixel of the middle one. Pixels are ordered for
-    DepthToSpace to give blocks of 4x4: by block, then within it.
-    """
-    offsets = (np.arange(CELL) + 0.5) / CELL - 0.5  # of a pixel's middle from its cell's, in cells
-    one_way = np.stack([np.maximum(-offsets, 0), 1 - np.abs(offsets), np.maximum(offsets, 0)], 1)
-    both = np.einsum("yi,xj->yxij", one_way, one_way)
-    blocks = both.reshape(CELL // BLOCK, BLOCK, CELL // BLOCK, BLOCK, 3, 3).transpose(0, 2, 1, 3, 4, 5)
-    return blocks.reshape(CELL * CELL, 1, 3, 3).astype(np.float32)

@@ -40,7 +40,7 @@ def figures(judged: dict[str, Judgement]) -> str:
     head = (
         "engine", "PSNR dB: input → engine (best peer)", "gCNR: input → engine (best peer)",
         "d': input → engine (best peer)", "lesion contrast shown, min / median / max", "ghost % (input)",
-        "INT8 \N{MINUS SIGN} float dB", "ms INT8 / float, 640x480", "safety gates missed",
+        "grid %", "INT8 \N{MINUS SIGN} float dB", "ms INT8 / float, 640x480", "safety gates missed",
     )  # fmt: skip
     return _table(head, (_figures_of(name, told) for name, told in judged.items()))
 
@@ -53,6 +53,7 @@ def _figures_of(name: str, told: Judgement) -> list[str]:
         *(f"{told[f'{key}_input']:.2f} → {told[key]:.2f} ({told[f'{key}_best_peer']:.2f})" for key in ("gcnr", "cho")),
         " / ".join(f"{shown[key]:.2f}" for key in ("min", "median", "max")),
         f"{told['ghost_percent']:.1f} ({told['ghost_percent_input']:.1f})",
+        f"{told['grid_percent']:.1f}",
         f"{told['int8_minus_fp32_db']:+.2f}",
         f"{told['ms_int8']:.1f} / {told['ms_fp32']:.1f}",
         ", ".join(gate for gate in told["safety_gates"] if not told["gates"][gate]) or "none",

@@ -15,18 +15,20 @@ pytest.importorskip("onnx", reason="the extra `train` is not installed")
 import torch
 
 from calibration.manifest import manifest_text
+from calibration.measures import raster
 from edge.backends import Shape, open_backend
 from edge.catalog import read_engine
 from edge.clock import SECOND
 from edge.config import tomllib
 from engines import export, layers, nets
+from engines.drawing import smooth_kernel
 from engines.recipes import RECIPES, Recipe
-from engines.veil import Veil
-from engines.veil_drawing import between_cells
+from engines.veil import CELL, Veil
 
 CLARITY = Recipe("ultrasound-clarity-small", "ultrasound", "small", channels=16, middle=1, hidden=8)
 EVENED = dataclasses.replace(CLARITY, name="fluoroscopy-clarity-small", task="fluoroscopy", evens=True)
-VEILED = dataclasses.replace(CLARITY, name="ultrasound-clarity-medium", size="medium")
+BY_BLOCK = dataclasses.replace(CLARITY, by_block=True)
+VEILED = dataclasses.replace(BY_BLOCK, name="ultrasound-clarity-medium", size="medium")
 UPSCALE = Recipe("superres-2x", "superres", "large", channels=16, middle=1, hidden=0)
 
 
@@ -70,7 +72,7 @@ def run(opened, picture: np.ndarray, strength: float = 1.0) -> np.ndarray:
     return opened.result().copy()
 
 
-@pytest.mark.parametrize("recipe", [CLARITY, EVENED, VEILED], ids=["plain", "evened", "veiled"])
+@pytest.mark.parametrize("recipe", [CLARITY, EVENED, BY_BLOCK, VEILED], ids=["plain", "evened", "by block", "veiled"])
 @pytest.mark.parametrize("int8", [False, True])
 def test_a_recurrent_engine_computes_what_the_net_does(tmp_path: Path, int8: bool, recipe: Recipe) -> None:
     net = lively(recipe, int8)
@@ -87,6 +89,48 @@ def test_a_recurrent_engine_computes_what_the_net_does(tmp_path: Path, int8: boo
         assert away.max() <= (3 if int8 else 1)
         assert away.mean() < (0.6 if int8 and recipe is VEILED else 0.02)
         assert np.abs(found - picture.astype(int)).mean() > 1, "the net does nothing: the comparison would be empty"
+
+
+def test_what_is_said_of_blocks_goes_smoothly_from_one_to_the_next() -> None:
+    said = torch.zeros(1, 1, 5, 5)
+    said[..., 2, 2] = 1
+    pixels = torch.nn.functional.pixel_shuffle(nets.of_pixels(said), nets.BLOCK)[0, 0]
+    assert float(pixels.max()) == pixels[9, 9] == pixels[10, 10] > 0.7
+    assert float(pixels.diff(dim=1).abs().max()) <= 0.25, "no border of a block can be seen"
+    assert torch.allclose(nets.of_pixels(torch.full((1, 1, 3, 4), 0.7)), torch.tensor(0.7)), "an even picture stays so"
+
+
+def test_what_is_said_of_pixels_stays_as_it_is() -> None:
+    said = torch.rand(1, nets.PIXELS, 3, 4)
+    assert nets.of_pixels(said) is said
+
+
+def test_a_net_that_decides_by_block_shows_less_of_a_grid() -> None:
+    def grid(recipe: Recipe) -> float:
+        torch.manual_seed(3)
+        net, picture = nets.build(recipe).eval(), torch.rand(64, 99, generator=torch.Generator().manual_seed(8))
+        torch.nn.init.normal_(net.residual.weight, std=0.3)
+        with torch.no_grad():
+            made = [net(picture[None, None, :, at : at + 96], None)[0][0, 0].numpy() for at in range(4)]
+        return float(np.median(raster(made, down=False)))
+
+    assert grid(BY_BLOCK) < 0.5 * grid(CLARITY)
+
+
+@pytest.mark.parametrize("shown", [0, 30, 255])
+@pytest.mark.parametrize("int8", [False, True])
+def test_where_a_picture_is_even_its_rim_stays_as_it_is(tmp_path: Path, int8: bool, shown: int) -> None:
+    """A mean over what lies beyond it, as if that were grey, would draw a line around a black picture."""
+    net = nets.build(BY_BLOCK).eval()
+    assert isinstance(net, nets.Clarity)
+    for head in (net.calm_fine, net.calm_coarse):
+        torch.nn.init.constant_(head.bias, 2.0)  # type: ignore[arg-type]
+    for limit in net.trunk.limits:
+        limit.limit.fill_(1.0)  # type: ignore[union-attr,operator]
+    layers.hold_to_int8(net, int8)
+    opened = session(tmp_path, BY_BLOCK, net, int8, Shape(64, 96, 8))
+    found = run(opened, np.full((64, 96), shown, np.uint8)).astype(int)
+    assert np.abs(found - shown).max() <= 1
 
 
 def test_the_veil_of_these_tests_takes_much_away() -> None:
@@ -133,13 +177,16 @@ def test_whatever_a_veil_finds_half_of_a_picture_stays(tmp_path: Path, int8: boo
     assert (taken >= 0.4 * level - 2).all(), "it wanted all of it"
 
 
-def test_between_cells_it_goes_as_smoothly_as_interpolation_does() -> None:
-    cells = torch.rand(1, 1, 5, 7, generator=torch.Generator().manual_seed(2))
-    padded = torch.nn.functional.pad(cells, (1, 1, 1, 1), mode="replicate")
-    blocks = torch.nn.functional.conv2d(padded, torch.from_numpy(between_cells()))
+@pytest.mark.parametrize("side", [nets.BLOCK, CELL])
+def test_between_squares_it_goes_as_smoothly_as_interpolation_does(side: int) -> None:
+    squares = torch.rand(1, 1, 5, 7, generator=torch.Generator().manual_seed(2))
+    padded = torch.nn.functional.pad(squares, (1, 1, 1, 1), mode="replicate")
+    blocks = torch.nn.functional.conv2d(padded, torch.from_numpy(smooth_kernel(side)))
     # As DepthToSpace orders it: by block, then within it.
-    rows = blocks.reshape(2, 2, 4, 4, 5, 7).permute(4, 0, 2, 5, 1, 3).reshape(1, 1, 40, 56)
-    assert torch.allclose(rows, torch.nn.functional.interpolate(cells, scale_factor=8, mode="bilinear"), atol=1e-6)
+    over = side // nets.BLOCK
+    rows = blocks.reshape(over, over, 4, 4, 5, 7).permute(4, 0, 2, 5, 1, 3).reshape(1, 1, 5 * side, 7 * side)
+    wanted = torch.nn.functional.interpolate(squares, scale_factor=side, mode="bilinear")
+    assert torch.allclose(rows, wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [Shape(33, 35, 8), Shape(65, 97, 10), Shape(100, 140, 16)], ids=str)
@@ -263,7 +310,7 @@ class TestFlicker:
         assert evened[-1] - evened[11] == pytest.approx(0.2, abs=0.01)
 
 
-@pytest.mark.parametrize("recipe", [CLARITY, EVENED, VEILED], ids=["plain", "evened", "veiled"])
+@pytest.mark.parametrize("recipe", [CLARITY, EVENED, BY_BLOCK, VEILED], ids=["plain", "evened", "by block", "veiled"])
 def test_parameters_come_back_from_the_float_file(recipe: Recipe) -> None:
     net = lively(recipe, False)
     found = export.parameters(export.read(export.float_model(net, recipe).SerializeToString()))
