@@ -23,7 +23,7 @@ from edge.fidelity import mean_change
 from edge.frame import Frame, Modality, Pixels
 from edge.sources.replay import open_clip
 
-_GRID_FRAMES = 3
+_GRID_FRAMES = 3  # the last ones of a clip: each is treated seven times over
 _WARM_UP = 8  # frames of a clip that a recurrent engine sees before it is looked at
 _FOLDERS: dict[Kind, tuple[str, ...]] = {
     "ultrasound": ("ultrasound",),
