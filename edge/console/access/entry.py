@@ -86,6 +86,7 @@ class Entry:
         except ConfigError as error:
             raise Refusal(422, "invalid", str(error)) from None
         if not opened:
+            office.throttle.refused(address, "", office.clock.now())
             office.events.emit("log-in.refused")
             await self._note("?", "first-refused", address)
             raise Refusal(401, "log-in", "the token is wrong, was used, or is older than a day: `limpid setup --token`")
@@ -112,6 +113,7 @@ class Entry:
         office.throttle.wrong(address, name, office.clock.now())
         user = await office.pools.passwords.do(functools.partial(office.users.check, asked.user, asked.password))
         if user is None:
+            office.throttle.refused(address, name, office.clock.now())
             # The name is told only where it is one: people type passwords into the wrong field.
             known = name if name in office.users.all() else "?"
             office.events.emit("log-in.refused")

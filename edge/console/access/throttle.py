@@ -64,6 +64,13 @@ class Throttle:
         while len(self._counts) > MOST_KEYS:
             self._counts.popitem(last=False)
 
+    def refused(self, address: str, name: str, now: int) -> None:
+        """The pause begins with the answer: on a busy machine, checking a password may take longer than a pause."""
+        for key, _ in _keys(address, name):
+            count = self._counts.get(key)
+            if count is not None:
+                count.last_ns = now
+
     def right(self, address: str, name: str) -> None:
         """What was mistyped is forgotten, by the address too; what the address has done to other names is not."""
         tries = self._counts.pop((address, name), _Count()).wrong

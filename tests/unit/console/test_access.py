@@ -193,6 +193,15 @@ def test_a_few_wrong_passwords_cost_nothing_and_many_ever_more() -> None:
     assert waits[-1] == 900
 
 
+def test_a_pause_begins_with_the_answer_however_long_the_check_took() -> None:
+    throttle = Throttle()
+    for _ in range(6):
+        throttle.wrong("1.2.3.4", "anna", 0)
+    throttle.refused("1.2.3.4", "anna", 5 * SECOND)
+    assert throttle.wait("1.2.3.4", "anna", 5 * SECOND) == SECOND
+    assert throttle.wait("1.2.3.4", "anna", 6 * SECOND) == 0
+
+
 def test_who_is_attacked_is_slowed_but_never_locked_out() -> None:
     throttle = Throttle()
     for n in range(1000):
