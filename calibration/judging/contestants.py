@@ -5,6 +5,7 @@ Each is opened once for each sample depth and kept; the judge runs in one thread
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import OrderedDict
 from collections.abc import Callable
@@ -42,11 +43,17 @@ def kind_of(engine: Engine) -> Kind:
 class EngineTreatment:
     """An engine as the daemon runs it, and waited for."""
 
-    def __init__(self, engine: Engine, bits: int, backend: OpenVinoCpu, strength: float = 1.0) -> None:
+    def __init__(self, engine: Engine, bits: int, backend: OpenVinoCpu) -> None:
         self.name = engine.manifest.name
-        self.strength = strength
+        self.strength = 1.0
         self._engine, self._bits, self._backend = engine, bits, backend
         self._sessions: OrderedDict[tuple[int, int], Session] = OrderedDict()
+
+    def at(self, strength: float) -> EngineTreatment:
+        """The same engine at another strength; its sessions are shared."""
+        other = copy.copy(self)
+        other.strength = strength
+        return other
 
     def forget(self) -> None:
         for session in self._sessions.values():

@@ -80,8 +80,7 @@ def gather(part: Part, kind: Kind, engines: list[Engine], plan: Plan, threads: i
     tell("strength 0, outside the region")
     for who in taking_part.contestants:
         if who.role == "engine":
-            engine = next(engine for engine in engines if engine.manifest.name == who.name)
-            evidence.exact_at_nought[who.name] = _exact_at_nought(engine, who, taking_part, kind, threads)
+            evidence.exact_at_nought[who.name] = _exact_at_nought(who, taking_part, kind)
             evidence.outside_unchanged[who.name] = lasting.outside_unchanged(taking_part, who, kind)
     return evidence
 
@@ -90,13 +89,16 @@ def _of_lesions(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
     """About half of all the work."""
     tell("detectability of lesions")
     evidence = Evidence()
-    evidence.sightings = observer.examine(field, kind, plan, evidence.kept.listen)
+    watched = field.with_peers(plan.lesion_peers) if plan.lesion_peers else field
+    evidence.sightings = observer.examine(watched, kind, plan, evidence.kept.listen)
     evidence.scores["cho"] = observer.mean_d_prime(observer.main_conditions(kind, evidence.sightings))
     return evidence
 
 
 def _of_pictures(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
-    """All else, but the times, which need the machine to themselves."""
+    """All else, but the times, which need the machine to themselves. From ghosts on, no verdict asks what float twins
+    and peers do: a quick run does not show them any of it.
+    """
     tell("likeness to the truth")
     mixed = Mixed()
     # An enlarged picture has nothing to be mixed with; a few lesions do not tell how strongly.
@@ -109,18 +111,19 @@ def _of_pictures(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
     tell("invented structures")
     invented = fidelity.search(field, kind, plan)
     tell("ghosts")
-    passed = passing.examine(field, kind, plan)
+    watched = field.without("float", "peer") if plan.quick else field
+    passed = passing.examine(watched, kind, plan)
     scores["ghost_percent"] = {who: each.ghost_percent for who, each in passed.items()}
     scores["passing_kept"] = {who: each.kept for who, each in passed.items()}
     tell("grid of blocks")
-    scores["grid_percent"] = grid.examine(field, kind, plan)
+    scores["grid_percent"] = grid.examine(watched, kind, plan)
     if kind == "fluoroscopy":
         scores["moving_wire"] = {who: each.width_ratio for who, each in passed.items()}
     if kind == "superres":
         scores["grainy_psnr_db"] = enlarging.likeness_of_grainy(field, plan)
         scores["overshoot_percent"] = enlarging.overshoots_percent(field, plan.enlarging_scenes)
     tell("artefacts")
-    artefacts = passing.artefacts(field, kind, plan)
+    artefacts = passing.artefacts(watched, kind, plan)
     tell("drift")
     drift = lasting.drift(field, kind, plan)
     return Evidence(rows, scores, mixed=mixed, invented=invented, passed=passed, artefacts=artefacts, drift=drift)
@@ -190,12 +193,10 @@ def _compared(name: str, scores: Scores, peers: list[str]) -> Comparison:
     )
 
 
-def _exact_at_nought(engine: Engine, own: Contestant, field: Field, kind: Kind, threads: int) -> bool:
-    """With a session of its own: strength is set where a treatment is made."""
-    bits = 12 if kind == "fluoroscopy" else 8
-    if kind == "superres":
-        return lasting.strength_nought(field.treatment(own, bits), kind)
-    return lasting.strength_nought(EngineTreatment(engine, bits, OpenVinoCpu(threads), strength=0.0), kind)
+def _exact_at_nought(who: Contestant, field: Field, kind: Kind) -> bool:
+    treatment = field.treatment(who, 12 if kind == "fluoroscopy" else 8)
+    assert isinstance(treatment, EngineTreatment)
+    return lasting.strength_nought(treatment if kind == "superres" else treatment.at(0.0), kind)
 
 
 def _detections(name: str, peers: list[str], sightings: list[observer.Sighting]) -> list[Detection]:
@@ -259,6 +260,9 @@ def _notes(plan: Plan, peers: list[str]) -> list[str]:
             "A quick run: few scenes, wide intervals. It refuses only what it can be sure of and vouches for nothing."
         )
         notes.append(f"Peers in this run: {', '.join(peers)}, the best in tuning.")
+        shown_lesions = [name for name in peers if name in plan.lesion_peers]
+        if plan.lesion_peers and shown_lesions != peers:
+            notes.append(f"Of these, {', '.join(shown_lesions) or 'none'} alone was shown lesions.")
     slow = sorted(SLOW & set(peers))
     if slow and plan.thin > 1:
         notes.append(

@@ -31,6 +31,7 @@ class Plan:
     thin: int = 1  # a slow peer is shown every so many-th pair
     width: int = 640  # of the random scenes
     only: tuple[str, ...] = ()  # of the peers; empty for what `peers` says
+    lesion_peers: tuple[str, ...] = ()  # those of them that are shown lesions, the longest part; empty for all
     resamples: int = 400  # of the bootstrap behind each interval
 
 
@@ -59,17 +60,17 @@ FULL = Plan(
 
 QUICK = Plan(
     quick=True,
-    general_scenes=4,
+    general_scenes=3,
     general_frames=2,
-    warm_up=8,
+    warm_up=6,
     pairs=14,
     contrast_scenes=2,
     wire_scenes=1,
-    free_frames=60,
+    free_frames=48,
     calibration_frames=20,
     template_pairs=12,
     passing_scenes=4,
-    passing_peers=1,
+    passing_peers=0,
     artefact_scenes=1,
     grid_scenes=2,
     drift_frames=200,
@@ -77,6 +78,7 @@ QUICK = Plan(
     enlarging_scenes=3,
     timing_rounds=12,
     peers=2,
-    width=480,
+    width=384,
+    lesion_peers=("nlm", "recursive", "lanczos"),
     resamples=200,
 )

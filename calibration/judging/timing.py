@@ -21,7 +21,7 @@ from calibration.judging.clips import Field, film, halved
 from calibration.judging.contestants import Kind
 from calibration.judging.general import draw
 from calibration.judging.plan import Plan
-from calibration.treatment import Treatment
+from calibration.treatment import Rememberer, Treatment
 from edge import processor
 from edge.clock import MS
 from edge.frame import Pixels
@@ -71,8 +71,9 @@ def _fill_memories(contestants: Field, pictures: list[Pixels], bits: int) -> Non
     for who in contestants.contestants:
         if who.role == "peer" and who.remembers:
             treatment = contestants.treatment(who, bits)
+            take_in = treatment.remember if isinstance(treatment, Rememberer) else treatment
             for at in range(_LONGEST_MEMORY):
-                treatment(pictures[at % len(pictures)])
+                take_in(pictures[at % len(pictures)])
 
 
 def screen(kind: Kind) -> tuple[list[Pixels], int]:

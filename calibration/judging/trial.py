@@ -25,7 +25,6 @@ from edge.errors import LimpidError
 
 Tell = Callable[[str, str], None]  # who, and what is being done
 Kinds = dict[Kind, list[Engine]]
-_LONGEST_FIRST: tuple[Kind, ...] = ("fluoroscopy", "ultrasound", "superres")  # so that the cores end together
 
 
 class TrialBroke(LimpidError):  # noqa: N818
@@ -36,7 +35,7 @@ def judge(folders: list[Path], plan: Plan, tell: Tell) -> list[Judged]:
     """Every engine, with verdicts, in the order in which they were named."""
     kinds = examination.by_kind(folders)
     cores = len(os.sched_getaffinity(0))
-    jobs = [Job(kind, part) for kind in sorted(kinds, key=_LONGEST_FIRST.index) for part in PARTS]
+    jobs = sorted((Job(kind, part) for kind in kinds for part in PARTS), key=_longest_first)
     gathered = _side_by_side(jobs, kinds, plan, cores, tell) if cores > 1 else _in_turn(jobs, kinds, plan, tell)
     found: list[Judged] = []
     for kind, engines in kinds.items():
@@ -56,11 +55,16 @@ class Job:
     part: Part
 
 
-@dataclass(frozen=True)
-class _Running:
-    job: Job
+def _longest_first(job: Job) -> tuple[bool, bool]:
+    """So that the cores end together."""
+    return job.kind == "superres", job.part != "pictures"
+
+
+@dataclass
+class _Worker:
     process: BaseProcess
     line: Connection
+    job: Job
 
 
 def _in_turn(jobs: list[Job], kinds: Kinds, plan: Plan, tell: Tell) -> dict[Job, Evidence]:
@@ -71,44 +75,52 @@ def _in_turn(jobs: list[Job], kinds: Kinds, plan: Plan, tell: Tell) -> dict[Job,
 
 
 def _side_by_side(jobs: list[Job], kinds: Kinds, plan: Plan, cores: int, tell: Tell) -> dict[Job, Evidence]:
-    waiting, running = list(jobs), list[_Running]()
+    waiting, working = list(jobs), list[_Worker]()
     found: dict[Job, Evidence] = {}
+    folders = [engine.folder for engines in kinds.values() for engine in engines]
+    threads = max(1, cores // len(jobs))
     try:
-        while waiting or running:
-            while waiting and len(running) < cores:
-                job = waiting.pop(0)
-                running.append(_start(job, kinds[job.kind], plan, max(1, cores // len(jobs))))
-            for line in wait([each.line for each in running]):
-                each = next(each for each in running if each.line is line)
+        while waiting and len(working) < cores:
+            working.append(_start(waiting.pop(0), folders, plan, threads))
+        while working:
+            for line in wait([each.line for each in working]):
+                each = next(each for each in working if each.line is line)
                 message = _heard(each)
                 if isinstance(message, str):
                     tell(each.job.kind, message)
+                    continue
+                found[each.job] = message
+                if waiting:
+                    each.job = waiting.pop(0)
+                    each.line.send(each.job)
                 else:
-                    found[each.job] = message
-                    running.remove(each)
+                    working.remove(each)
+                    each.line.send(None)
                     each.process.join()
     finally:
-        for each in running:
+        for each in working:
             each.process.terminate()
     return found
 
 
-def _start(job: Job, engines: list[Engine], plan: Plan, threads: int) -> _Running:
+def _start(job: Job, folders: list[Path], plan: Plan, threads: int) -> _Worker:
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(theirs, job, [engine.folder for engine in engines], plan, threads))
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, folders, plan, threads))
     process.start()
     theirs.close()
-    return _Running(job, process, ours)
+    ours.send(job)
+    return _Worker(process, ours, job)
 
 
-def _run(line: Connection, job: Job, folders: list[Path], plan: Plan, threads: int) -> None:
-    """In a process of its own: words while it goes on, figures at the end."""
-    engines = examination.by_kind(folders)[job.kind]
-    line.send(examination.gather(job.part, job.kind, engines, plan, threads, line.send))
+def _work(line: Connection, folders: list[Path], plan: Plan, threads: int) -> None:
+    """In a process of its own, job after job: words while one goes on, figures at its end."""
+    kinds = examination.by_kind(folders)
+    while (job := line.recv()) is not None:
+        line.send(examination.gather(job.part, job.kind, kinds[job.kind], plan, threads, line.send))
 
 
-def _heard(each: _Running) -> str | Evidence:
+def _heard(each: _Worker) -> str | Evidence:
     try:
         return each.line.recv()
     except EOFError:

@@ -49,6 +49,7 @@ TINY = dataclasses.replace(
     timing_rounds=2,
     width=192,
     only=("median", "bicubic"),
+    lesion_peers=("median",),
     resamples=20,
 )
 
@@ -75,6 +76,39 @@ def test_an_engine_is_judged_from_end_to_end(judged: Judged) -> None:
     assert abs(judged.drift_db) < 1.0
     assert judged.ms("handbuilt-small") > 0
     assert judged.worst_stratum in judged.strata or not judged.strata
+
+
+def test_a_quick_run_shows_peers_only_what_they_are_compared_in(judged: Judged) -> None:
+    for measure in ("psnr_db", "gcnr", "cho"):
+        assert list(judged.measures[measure].peers) == ["median"]
+    for measure in ("ghost_percent", "passing_kept", "grid_percent"):
+        assert judged.measures[measure].engine >= 0.0
+        assert not judged.measures[measure].peers
+
+
+def test_a_full_run_shows_some_peers_what_passes() -> None:
+    plan = dataclasses.replace(TINY, quick=False, passing_scenes=2, passing_peers=1)
+    field = examination.take_part("ultrasound", [read_engine(SMALL)], plan, 1)
+    passed = passing.examine(field, "ultrasound", plan)
+    assert set(passed) == {"input", "handbuilt-small", "median"}
+    assert passed["median"].added_stderr == math.inf  # of one scene, nothing is known
+    assert 0.0 < passed["handbuilt-small"].added_stderr < math.inf
+    assert passed["input"].added_percent == 0.0
+
+
+def test_lesions_may_be_shown_to_some_peers_alone() -> None:
+    field = examination.take_part(
+        "ultrasound", [read_engine(SMALL)], dataclasses.replace(QUICK, only=("nlm", "srad")), 1
+    )
+    assert {who.name for who in field.contestants} == {"input", "handbuilt-small", "nlm", "srad"}
+    assert {who.name for who in field.with_peers(("nlm",)).contestants} == {"input", "handbuilt-small", "nlm"}
+
+
+def test_a_part_that_ends_without_figures_ends_the_run() -> None:
+    """The worker knows no super-resolution, and breaks."""
+    kinds = examination.by_kind([SMALL])
+    with pytest.raises(trial.TrialBroke, match="judging superres ended with code 1"):
+        trial._side_by_side([trial.Job("superres", "pictures")], kinds, TINY, 1, lambda _kind, _words: None)
 
 
 def test_engines_come_back_in_the_order_in_which_they_were_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +219,9 @@ def test_an_engine_judged_is_the_engine_as_the_daemon_runs_it() -> None:
     again = [treatment(picture) for picture in clip.pictures]
     assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
     assert not np.array_equal(first[0], clip.pictures[0])
+    assert np.array_equal(treatment.at(0.0)(clip.pictures[0]), clip.pictures[0])
+    treatment.forget()
+    assert np.array_equal(treatment(clip.pictures[0]), first[0])
 
 
 def test_strata_are_named_by_what_a_reader_knows() -> None:
