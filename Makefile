@@ -7,12 +7,12 @@ MODALITY := ultrasound
 # Compiled modules are kept: tests start hundreds of processes, each of which would compile all that it imports anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-# Tests whose processes are watched against the clock run alone; all others three at a time, though there may be but two
-# cores: they wait as much as they compute. `tests/conftest.py` says which files begin.
-ALONE := $(addprefix tests/system/test_,live_process.py commands_at_speed.py engine_swap.py capture_process.py)
+# Tests wait as much as they compute: three at a time, though there may be but two cores; afterwards, two at a time, those
+# whose processes are watched against the clock. `tests/conftest.py` says which files begin.
+AT_SPEED := $(addprefix tests/system/test_,live_process.py commands_at_speed.py engine_swap.py capture_process.py)
 PYTEST := $(RUN) pytest -m "not soak and not gpu"
-ABREAST := -n 3 --dist loadfile --no-loadscope-reorder
-TESTS = $(PYTEST) $(ABREAST) $(addprefix --ignore ,$(ALONE)) && $(PYTEST) $(wildcard $(ALONE))
+BY_FILE := --dist loadfile --no-loadscope-reorder
+TESTS = $(PYTEST) -n 3 $(BY_FILE) $(addprefix --ignore ,$(AT_SPEED)) && $(PYTEST) -n 2 $(BY_FILE) $(wildcard $(AT_SPEED))
 
 .PHONY: demo peers test lint check bench device soak engines train judge judge-quick judge-one deb lock clean
 .DEFAULT_GOAL := help

@@ -136,6 +136,11 @@ class Scanner:
         self._look(time.monotonic_ns() + 60_000_000)
         return self.seen[before:]
 
+    @property
+    def sent(self) -> int:
+        """The number of the last frame."""
+        return self._seq
+
     def push(self) -> None:
         self._seq += 1
         now = time.monotonic_ns()

@@ -223,11 +223,15 @@ def test_a_hung_engine_leaves_originals_on_the_display_and_the_watchdog_restarts
     with running(tmp_path / "d", "[live]\nwatchdog_s = 1.0", lambda c: [*supervised, *odd(c)]) as daemon:
         scanner = scan(daemon)
         scanner.send_until_enhanced()
-        pid = daemon.status()["pid"]
+        pid, in_flight = daemon.status()["pid"], 2
         daemon.mood("hang")
-        during = [r for r, _ in scanner.send(0.9) if r.pixels is not None]
-        assert len(during) >= 20
-        assert {r.treatment for r in during[2:]} == {Treatment.ORIGINAL}
+        last = (
+            scanner.sent + in_flight
+        )  # what comes after it, however late it is looked at, was sent to an engine that hangs
+        wait_until(
+            lambda: scanner.send(0.3) is not None and len(_pictures_after(last, scanner)) >= 20, "pictures", daemon
+        )
+        assert {r.treatment for r in _pictures_after(last, scanner)} == {Treatment.ORIGINAL}
         daemon.mood("well")
         wait_until(
             lambda: scanner.send(0.2) is not None and _pid(daemon) not in (None, pid),
@@ -236,6 +240,10 @@ def test_a_hung_engine_leaves_originals_on_the_display_and_the_watchdog_restarts
         )
         scanner.send_until_enhanced()
         assert any(event["event"] == "watchdog.restart" for event in daemon.events())
+
+
+def _pictures_after(seq: int, scanner: Scanner) -> list[Report]:
+    return [report for report, _ in scanner.seen if report.pixels is not None and report.seq > seq]
 
 
 def _pid(daemon: Daemon) -> int | None:
