@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -27,13 +26,13 @@ from calibration.judging.contestants import (
 from calibration.judging.figures import Comparison, Detection, Found, Group, Held, Judged, Recovered, Time, least_kept
 from calibration.judging.holding import Mixed
 from calibration.judging.plan import Plan
+from calibration.judging.progress import Tell
 from calibration.measures import Invented, lead
 from edge import processor
 from edge.backends.openvino_cpu import OpenVinoCpu
 from edge.catalog import Engine, read_engine
 
 Scores = dict[str, float]  # contestant -> figure
-Tell = Callable[[str], None]
 Part = Literal["lesions", "pictures"]
 PARTS: tuple[Part, ...] = ("lesions", "pictures")  # of an examination: about half of the work each
 
@@ -85,12 +84,19 @@ def gather(part: Part, kind: Kind, engines: list[Engine], plan: Plan, threads: i
     return evidence
 
 
+def _of(part: str, tell: Tell) -> Tell:
+    """Says that a part begins, and then how far it has come."""
+    tell(part)
+    return lambda words: tell(f"{part}: {words}")
+
+
 def _of_lesions(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
     """About half of all the work."""
-    tell("detectability of lesions")
     evidence = Evidence()
     watched = field.with_peers(plan.lesion_peers) if plan.lesion_peers else field
-    evidence.sightings = observer.examine(watched, kind, plan, evidence.kept.listen)
+    evidence.sightings = observer.examine(
+        watched, kind, plan, evidence.kept.listen, _of("detectability of lesions", tell)
+    )
     evidence.scores["cho"] = observer.mean_d_prime(observer.main_conditions(kind, evidence.sightings))
     return evidence
 
@@ -99,20 +105,17 @@ def _of_pictures(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
     """All else, but the times, which need the machine to themselves. From ghosts on, no verdict asks what float twins
     and peers do: a quick run does not show them any of it.
     """
-    tell("likeness to the truth")
     mixed = Mixed()
     # An enlarged picture has nothing to be mixed with; a few lesions do not tell how strongly.
     mixing = None if plan.quick or kind == "superres" else mixed
-    rows = general.examine(field, kind, plan, mixing)
+    rows = general.examine(field, kind, plan, mixing, _of("likeness to the truth", tell))
     scores = {measure: general.means(rows, measure) for measure in ("psnr_db", "ssim", "edges", "flicker")}
     scores["flicker"] = {who: 100.0 * value for who, value in scores["flicker"].items()}
     tell("contrast and wires")
     scores |= contrast.examine(field, kind, plan, mixing)
-    tell("invented structures")
-    invented = fidelity.search(field, kind, plan)
-    tell("ghosts")
+    invented = fidelity.search(field, kind, plan, _of("invented structures", tell))
     watched = field.without("float", "peer") if plan.quick else field
-    passed = passing.examine(watched, kind, plan)
+    passed = passing.examine(watched, kind, plan, _of("ghosts", tell))
     scores["ghost_percent"] = {who: each.ghost_percent for who, each in passed.items()}
     scores["passing_kept"] = {who: each.kept for who, each in passed.items()}
     tell("grid of blocks")

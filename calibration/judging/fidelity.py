@@ -15,6 +15,7 @@ from calibration.judging.contestants import INPUT, Kind, given
 from calibration.judging.lesions import HALF, Condition, Pair, Placed, background, crop, pairs, sizes_mm
 from calibration.judging.observer import QUARTER, SIDE, SURE, watcher
 from calibration.judging.plan import HELD_OUT, Plan
+from calibration.judging.progress import Tell, quiet, told
 from calibration.measures import Invented, Search, Template, calibrated, contrast_recovery, invented, lesion_mask
 from edge.phantom import UltrasoundScene
 
@@ -126,7 +127,7 @@ class _Remembering(Template):
         return score
 
 
-def search(contestants: Field, kind: Kind, plan: Plan) -> dict[str, Invented]:
+def search(contestants: Field, kind: Kind, plan: Plan, tell: Tell = quiet) -> dict[str, Invented]:
     """Contestant -> structures found in lesion-free frames that the truth does not hold."""
     found: dict[str, Invented] = defaultdict(Invented)
     blank = _searches(kind, plan)
@@ -134,13 +135,18 @@ def search(contestants: Field, kind: Kind, plan: Plan) -> dict[str, Invented]:
     each = max(1, plan.free_frames // len(BACKGROUNDS))
     for ground in BACKGROUNDS:
         searches = _with_thresholds(blank, unprocessed, kind, ground, plan.calibration_frames)
-        for clip in _free(kind, ground, 0, each, plan.warm_up):
+        films = told(_free(kind, ground, 0, each, plan.warm_up), -(-each // _A_CLIP), _in(ground, tell))
+        for clip in films:
             itself = dict(_results(unprocessed, clip))[INPUT]
             treated = dict(_results(contestants.without("input", "peer", "float"), clip))
             for at, (before, truth) in enumerate(zip(itself, clip.truths, strict=True)):
                 for key, results in treated.items():
                     found[key] += invented(results[at], before, truth, searches, clip.mask)
     return dict(found)
+
+
+def _in(ground: str, tell: Tell) -> Tell:
+    return lambda words: tell(f"{ground}, {words}")
 
 
 def _results(contestants: Field, clip: Clip) -> Iterator[tuple[str, list[Floats]]]:

@@ -16,6 +16,7 @@ from calibration.judging.clips import Clip, Field, Floats, Scene, film
 from calibration.judging.contestants import INPUT, Kind
 from calibration.judging.holding import Mixed
 from calibration.judging.plan import HELD_OUT, Plan
+from calibration.judging.progress import Tell, quiet, told
 from calibration.judging.strata import strata_of
 from calibration.measures import edge_preservation, flicker, psnr_db, ssim
 from edge.phantom import FluoroscopyScene, UltrasoundScene
@@ -51,9 +52,9 @@ class Stratum:
         return self.psnr_db - self.psnr_input_db
 
 
-def examine(field: Field, kind: Kind, plan: Plan, mixed: Mixed | None = None) -> list[Row]:
+def examine(field: Field, kind: Kind, plan: Plan, mixed: Mixed | None = None, tell: Tell = quiet) -> list[Row]:
     rows: list[Row] = []
-    for number, clip in enumerate(clips(kind, plan)):
+    for number, clip in enumerate(told(clips(kind, plan), _count(kind, plan), tell)):
         for contestant, results in field.show(clip):
             rows.append(_row(contestant.key, number, clip, results))
             if mixed is not None:
@@ -68,14 +69,17 @@ def _likeness(truth: Floats, mask: NDArray[np.bool_], picture: Floats) -> float:
 
 def clips(kind: Kind, plan: Plan) -> Iterator[Clip]:
     """Films of random scenes; for super-resolution of their truth alone, which holds no speckle."""
-    count = plan.enlarging_scenes if kind == "superres" else plan.general_scenes
-    for number in range(count):
+    for number in range(_count(kind, plan)):
         scene = draw(kind, number, plan.width)
         warm_up = 0 if kind == "superres" else plan.warm_up
         positions = tuple(range(warm_up, warm_up + plan.general_frames))
         start = 11 * number % 60
         clip = film(scene, range(start, start + positions[-1] + 1), positions, strata_of(scene))
         yield _of_truth(clip) if kind == "superres" else clip
+
+
+def _count(kind: Kind, plan: Plan) -> int:
+    return plan.enlarging_scenes if kind == "superres" else plan.general_scenes
 
 
 def draw(kind: Kind, number: int, width: int = 640) -> Scene:

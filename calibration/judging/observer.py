@@ -17,6 +17,7 @@ from calibration.judging.clips import Field, Floats
 from calibration.judging.contestants import INPUT, Kind, Role
 from calibration.judging.lesions import HALF, Condition, Pair, Placed, crop, pairs, sizes_mm
 from calibration.judging.plan import Plan
+from calibration.judging.progress import Tell, quiet, told
 from calibration.measures import ChannelisedObserver, Detectability, against_surroundings, laguerre_gauss, lead
 
 SIDE = 2 * HALF + 1
@@ -69,19 +70,20 @@ def tasks(kind: Kind, quick: bool) -> list[Task]:
     return [Task(quarter), *others, Task(Condition(kind, False, QUARTER))]
 
 
-def examine(contestants: Field, kind: Kind, plan: Plan, listen: Listener) -> list[Sighting]:
+def examine(contestants: Field, kind: Kind, plan: Plan, listen: Listener, tell: Tell = quiet) -> list[Sighting]:
     """All sizes under all conditions. `listen` is given each pair with what was made of it."""
     found: list[Sighting] = []
     for task in tasks(kind, plan.quick):
-        found += _under(task, contestants, plan, listen)
+        found += _under(task, contestants, plan, listen, tell)
     return found
 
 
-def _under(task: Task, contestants: Field, plan: Plan, listen: Listener) -> list[Sighting]:
+def _under(task: Task, contestants: Field, plan: Plan, listen: Listener, tell: Tell) -> list[Sighting]:
     gathered: dict[tuple[str, int], _Patches] = defaultdict(_Patches)
     taking_part = contestants.without(*task.spared)
     spacing = 1.0
-    for number, pair in enumerate(pairs(task.condition, plan.pairs, plan.warm_up)):
+    films = pairs(task.condition, plan.pairs, plan.warm_up)
+    for number, pair in enumerate(told(films, plan.pairs, lambda words: tell(f"{task.condition.words}, {words}"))):
         spacing = pair.present.spacing_mm[0]
         shown = _shown(taking_part, pair, thin=number % plan.thin > 0)
         for key, (present, absent) in shown.items():

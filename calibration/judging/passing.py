@@ -16,6 +16,7 @@ from calibration.judging.clips import Clip, Field, Floats, Scene, film
 from calibration.judging.contestants import Kind
 from calibration.judging.lesions import HEIGHT, STILL, WIDTH
 from calibration.judging.plan import HELD_OUT, Plan
+from calibration.judging.progress import Tell, quiet, told
 from calibration.measures import footprint, fwhm, ghost_percent, trail_mask
 from edge.phantom import FluoroscopyScene, UltrasoundScene
 
@@ -37,11 +38,11 @@ class Passed:
     kept: float = math.nan  # of its contrast, of what the unprocessed picture shows. A needle slides along itself
 
 
-def examine(contestants: Field, kind: Kind, plan: Plan) -> dict[str, Passed]:
+def examine(contestants: Field, kind: Kind, plan: Plan, tell: Tell = quiet) -> dict[str, Passed]:
     ghosts: dict[str, list[list[float]]] = defaultdict(list)
     widths: dict[str, list[float]] = defaultdict(list)
     contrasts: dict[str, list[float]] = defaultdict(list)
-    for number in range(plan.passing_scenes):
+    for number in told(range(plan.passing_scenes), plan.passing_scenes, tell):
         taking_part = contestants if number < plan.passing_peers else contestants.without("peer")
         with_it, without = _films(kind, number, plan.warm_up)
         signal = np.stack(with_it.truths) - np.stack(without.truths)

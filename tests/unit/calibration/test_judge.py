@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from pathlib import Path
@@ -19,6 +20,7 @@ from calibration.judging.contestants import Contestant, EngineTreatment, Kind, k
 from calibration.judging.figures import Judged
 from calibration.judging.gates import GATES, TARGETS
 from calibration.judging.plan import HELD_OUT, QUICK
+from calibration.judging.progress import told
 from calibration.judging.strata import strata_of
 from calibration.peers import PEERS
 from calibration.treatment import Treatment
@@ -426,3 +428,10 @@ def test_kinds_are_told_by_the_manifest(tmp_path: Path) -> None:
     assert kind_of(read_engine(tmp_path)) == "superres"
     (tmp_path / "manifest.toml").write_text(text.replace('["ultrasound", "fluoroscopy", "unknown"]', '["fluoroscopy"]'))
     assert kind_of(read_engine(tmp_path)) == "fluoroscopy"
+
+
+def test_a_long_part_says_from_time_to_time_how_far_it_has_come() -> None:
+    said: list[str] = []
+    clock = itertools.count(0.0, 4.0)
+    assert list(told("abcdefgh", 8, said.append, lambda: next(clock))) == list("abcdefgh")
+    assert said == ["3 of 8", "7 of 8"]
