@@ -92,11 +92,6 @@ class Field:
         """The same, less some; what is open stays open in both."""
         return Field([who for who in self.contestants if who.role not in roles], self.enlarges, self._open)
 
-    def with_peers(self, names: tuple[str, ...]) -> Field:
-        """The same, of whose peers only those named take part."""
-        some = [who for who in self.contestants if who.role != "peer" or who.name in names]
-        return Field(some, self.enlarges, self._open)
-
     def treatment(self, contestant: Contestant, bits: int) -> Treatment:
         key = (contestant.key, bits)
         if key not in self._open:

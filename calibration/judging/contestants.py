@@ -6,7 +6,6 @@ Each is opened once for each sample depth and kept; the judge runs in one thread
 from __future__ import annotations
 
 import copy
-import json
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Literal, cast
 
 import cv2
 
-from calibration.peers import LOOK_BACK, PEERS, TUNED, open_peer
+from calibration.peers import LOOK_BACK, PEERS, open_peer
 from calibration.treatment import Treatment
 from edge.backends import Session, Shape
 from edge.backends.openvino_cpu import OpenVinoCpu
@@ -143,21 +142,10 @@ def _untouched(kind: Kind, interpolation: int) -> Contestant:
     return Contestant(INPUT, "input", lambda _bits: blank, remembers=False)
 
 
-def of_peers(kind: Kind, count: int = 0, only: tuple[str, ...] = ()) -> list[Contestant]:
-    """The classical peers: all, those named, or the `count` that did best in tuning."""
-    names = [name for name in PEERS[kind] if not only or name in only]
-    if count:
-        names = sorted(names, key=_tuned_db, reverse=True)[:count]
-    return [_peer(name) for name in names]
+def of_peers(kind: Kind, names: tuple[str, ...] = ()) -> list[Contestant]:
+    """The classical peers: all, or those named."""
+    return [_peer(name) for name in PEERS[kind] if not names or name in names]
 
 
 def _peer(name: str) -> Contestant:
     return Contestant(name, "peer", lambda bits: open_peer(name, bits), name in LOOK_BACK, name in SLOW)
-
-
-def _tuned_db(name: str) -> float:
-    """What a peer reached on the pictures it was tuned on."""
-    if not TUNED.is_file():
-        return 0.0
-    peers = json.loads(TUNED.read_text(encoding="utf-8"))["peers"]
-    return float(peers.get(name, {}).get("psnr_db", 0.0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,7 +65,7 @@ def by_kind(folders: list[Path]) -> dict[Kind, list[Engine]]:
 def take_part(kind: Kind, engines: list[Engine], plan: Plan, threads: int) -> Field:
     backend = OpenVinoCpu(threads)
     ours = [contestant for engine in engines for contestant in of_engine(engine, backend)]
-    return Field([unprocessed(kind), *ours, *of_peers(kind, plan.peers, plan.only)], enlarges=kind == "superres")
+    return Field([unprocessed(kind), *ours, *of_peers(kind, plan.peers)], enlarges=kind == "superres")
 
 
 def gather(part: Part, kind: Kind, engines: list[Engine], plan: Plan, threads: int, tell: Tell) -> Evidence:
@@ -93,9 +92,8 @@ def _of(part: str, tell: Tell) -> Tell:
 def _of_lesions(field: Field, kind: Kind, plan: Plan, tell: Tell) -> Evidence:
     """About half of all the work."""
     evidence = Evidence()
-    watched = field.with_peers(plan.lesion_peers) if plan.lesion_peers else field
     evidence.sightings = observer.examine(
-        watched, kind, plan, evidence.kept.listen, _of("detectability of lesions", tell)
+        field, kind, plan, evidence.kept.listen, _of("detectability of lesions", tell)
     )
     evidence.scores["cho"] = observer.mean_d_prime(observer.main_conditions(kind, evidence.sightings))
     return evidence
@@ -137,7 +135,7 @@ def conclude(kind: Kind, engines: list[Engine], plan: Plan, parts: dict[Part, Ev
     evidence, lesions = parts["pictures"], parts["lesions"]
     evidence.scores |= lesions.scores
     evidence.sightings, evidence.kept = lesions.sightings, lesions.kept
-    peers = [who.key for who in of_peers(kind, plan.peers, plan.only)]
+    peers = [who.key for who in of_peers(kind, plan.peers)]
     return [_judged(engine, kind, plan, peers, evidence) for engine in engines]
 
 
@@ -145,10 +143,7 @@ def add_times(judged: list[Judged], engines: list[Engine], plan: Plan, threads: 
     """Alone on the machine: milliseconds a frame of everyone, in turn."""
     cv2.setNumThreads(threads)
     kind: Kind = judged[0].kind
-    taking_part = take_part(kind, engines, dataclasses.replace(plan, peers=0, only=()), threads)
-    taking_part.contestants = [
-        who for who in taking_part.contestants if who.role != "peer" or who.name in judged[0].measures["psnr_db"].peers
-    ]
+    taking_part = take_part(kind, engines, plan, threads)
     costs = timing.examine(taking_part, kind, plan)
     for each in judged:
         each.times = {who: Time(cost.median_ms, cost.p90_ms, cost.runs) for who, cost in costs.items()}
@@ -262,10 +257,7 @@ def _notes(plan: Plan, peers: list[str]) -> list[str]:
         notes.append(
             "A quick run: few scenes, wide intervals. It refuses only what it can be sure of and vouches for nothing."
         )
-        notes.append(f"Peers in this run: {', '.join(peers)}, the best in tuning.")
-        shown_lesions = [name for name in peers if name in plan.lesion_peers]
-        if plan.lesion_peers and shown_lesions != peers:
-            notes.append(f"Of these, {', '.join(shown_lesions) or 'none'} alone was shown lesions.")
+        notes.append(f"Peers in this run: {', '.join(peers)}; all of them only in a full one.")
     slow = sorted(SLOW & set(peers))
     if slow and plan.thin > 1:
         notes.append(

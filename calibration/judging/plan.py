@@ -27,11 +27,9 @@ class Plan:
     drift_tail: int  # the last ones, held against the mean of all
     enlarging_scenes: int
     timing_rounds: int
-    peers: int  # the best so many in tuning; 0 for all of them
     thin: int = 1  # a slow peer is shown every so many-th pair
     width: int = 640  # of the random scenes
-    only: tuple[str, ...] = ()  # of the peers; empty for what `peers` says
-    lesion_peers: tuple[str, ...] = ()  # those of them that are shown lesions, the longest part; empty for all
+    peers: tuple[str, ...] = ()  # those that take part; empty for all of them
     resamples: int = 400  # of the bootstrap behind each interval
 
 
@@ -54,7 +52,6 @@ FULL = Plan(
     drift_tail=100,
     enlarging_scenes=12,
     timing_rounds=60,
-    peers=0,
     thin=3,
 )
 
@@ -66,7 +63,7 @@ QUICK = Plan(
     pairs=14,
     contrast_scenes=2,
     wire_scenes=1,
-    free_frames=48,
+    free_frames=40,
     calibration_frames=20,
     template_pairs=12,
     passing_scenes=4,
@@ -77,8 +74,7 @@ QUICK = Plan(
     drift_tail=50,
     enlarging_scenes=3,
     timing_rounds=12,
-    peers=2,
     width=384,
-    lesion_peers=("nlm", "recursive", "lanczos"),
+    peers=("nlm", "recursive", "lanczos"),  # of each kind the best in tuning that does not take seconds a picture
     resamples=200,
 )

@@ -16,10 +16,10 @@ import pytest
 from calibration import judge as command
 from calibration.judging import enlarging, examination, general, grid, lasting, lesions, passing, timing, trial
 from calibration.judging.clips import Clip, Field, boxed, film, halved
-from calibration.judging.contestants import Contestant, EngineTreatment, Kind, kind_of, of_peers, unprocessed
+from calibration.judging.contestants import KINDS, Contestant, EngineTreatment, Kind, kind_of, of_peers, unprocessed
 from calibration.judging.figures import Judged
 from calibration.judging.gates import GATES, TARGETS
-from calibration.judging.plan import HELD_OUT, QUICK
+from calibration.judging.plan import FULL, HELD_OUT, QUICK
 from calibration.judging.progress import told
 from calibration.judging.strata import strata_of
 from calibration.peers import PEERS
@@ -50,8 +50,7 @@ TINY = dataclasses.replace(
     enlarging_scenes=1,
     timing_rounds=2,
     width=192,
-    only=("median", "bicubic"),
-    lesion_peers=("median",),
+    peers=("median", "bicubic"),
     resamples=20,
 )
 
@@ -96,14 +95,6 @@ def test_a_full_run_shows_some_peers_what_passes() -> None:
     assert passed["median"].added_stderr == math.inf  # of one scene, nothing is known
     assert 0.0 < passed["handbuilt-small"].added_stderr < math.inf
     assert passed["input"].added_percent == 0.0
-
-
-def test_lesions_may_be_shown_to_some_peers_alone() -> None:
-    field = examination.take_part(
-        "ultrasound", [read_engine(SMALL)], dataclasses.replace(QUICK, only=("nlm", "srad")), 1
-    )
-    assert {who.name for who in field.contestants} == {"input", "handbuilt-small", "nlm", "srad"}
-    assert {who.name for who in field.with_peers(("nlm",)).contestants} == {"input", "handbuilt-small", "nlm"}
 
 
 def test_a_part_that_ends_without_figures_ends_the_run() -> None:
@@ -415,9 +406,10 @@ def test_a_peer_that_can_take_the_past_in_computes_the_measured_moments_alone() 
     assert seen == ["taken in"] * 3 + ["computed"] * 2
 
 
-def test_every_peer_takes_part_in_a_full_run_and_the_best_in_a_quick_one() -> None:
-    assert [who.name for who in of_peers("ultrasound")] == list(PEERS["ultrasound"])
-    assert len(of_peers("fluoroscopy", 2)) == 2
+def test_every_peer_takes_part_in_a_full_run_and_one_of_each_kind_in_a_quick_one() -> None:
+    for kind in KINDS:
+        assert [who.name for who in of_peers(kind, FULL.peers)] == list(PEERS[kind])
+        assert len(of_peers(kind, QUICK.peers)) == 1
 
 
 def test_kinds_are_told_by_the_manifest(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_peer_is_mixed_in_as_far_as_lesions_pass(lesions: list[Recovered], str
 
 
 def test_a_mixture_is_measured_as_a_picture_of_its_own() -> None:
-    field = Field([unprocessed("ultrasound"), *of_peers("ultrasound", only=("median",))])
+    field = Field([unprocessed("ultrasound"), *of_peers("ultrasound", ("median",))])
     mixed = Mixed()
     general.examine(field, "ultrasound", TINY, mixed)
     clip = next(general.clips("ultrasound", TINY))
@@ -54,7 +54,7 @@ def test_a_mixture_is_measured_as_a_picture_of_its_own() -> None:
 
 def test_it_is_told_beside_the_engine() -> None:
     mixed, judged = Mixed(), faultless()
-    who = of_peers("ultrasound", only=("median",))[0]
+    who = of_peers("ultrasound", ("median",))[0]
     for measure in ("psnr_db", "gcnr"):
         mixed.note(measure, who, np.ones(4), np.zeros(4), lambda picture: float(picture[0]))
     found = mixed.held("median", [lesion(0.5)])
