@@ -223,15 +223,11 @@ def test_a_hung_engine_leaves_originals_on_the_display_and_the_watchdog_restarts
     with running(tmp_path / "d", "[live]\nwatchdog_s = 1.0", lambda c: [*supervised, *odd(c)]) as daemon:
         scanner = scan(daemon)
         scanner.send_until_enhanced()
-        pid, in_flight = daemon.status()["pid"], 2
+        pid = daemon.status()["pid"]
         daemon.mood("hang")
-        last = (
-            scanner.sent + in_flight
-        )  # what comes after it, however late it is looked at, was sent to an engine that hangs
-        wait_until(
-            lambda: scanner.send(0.3) is not None and len(_pictures_after(last, scanner)) >= 20, "pictures", daemon
-        )
-        assert {r.treatment for r in _pictures_after(last, scanner)} == {Treatment.ORIGINAL}
+        hung = scanner.sent + 2  # what comes later, whenever it is looked at, was sent to an engine that hangs
+        wait_until(lambda: len(_pictures_after(hung, scanner, 0.3)) >= 20, "pictures", daemon)
+        assert {r.treatment for r in _pictures_after(hung, scanner, 0.0)} == {Treatment.ORIGINAL}
         daemon.mood("well")
         wait_until(
             lambda: scanner.send(0.2) is not None and _pid(daemon) not in (None, pid),
@@ -242,7 +238,9 @@ def test_a_hung_engine_leaves_originals_on_the_display_and_the_watchdog_restarts
         assert any(event["event"] == "watchdog.restart" for event in daemon.events())
 
 
-def _pictures_after(seq: int, scanner: Scanner) -> list[Report]:
+def _pictures_after(seq: int, scanner: Scanner, seconds: float) -> list[Report]:
+    """Sends on for a while; pictures seen up to now of frames sent after that one."""
+    scanner.send(seconds)
     return [report for report, _ in scanner.seen if report.pixels is not None and report.seq > seq]
 
 
