@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
+from edge.config import load
 from edge.outbox import Outbox, Settings
+from edge.places import reports_of
+from edge.process_report import read_all
 from tests.archives import free_port
 from tests.system.console_rig import House, console_beside
 from tests.system.process import LIGHT, ROOT, Scanner, running, wait_until
@@ -29,6 +32,8 @@ SECRETS = ("LINDQVIST", "ASTRID", "40417", "19280614", "90210", "VALENTINO", *SE
 NAMED = re.compile("|".join(re.escape(one) for one in SECRETS), re.IGNORECASE)
 STREAM = "Lindqvist-1"
 FAMILIES = ("limpid_process_up", "limpid_drift_judged", "limpid_forward_objects_total", "limpid_process_starts_total")
+
+OF_USE = {"stream.opened", "capture.stored", "object.later"}  # events
 
 
 def config(home: Path, port: int) -> str:
@@ -99,6 +104,7 @@ def test_a_whole_exam_in_figures_and_nobody_in_the_bundle(tmp_path: Path) -> Non
             wait_until(lambda: "object.later" in log.read_text(), "something failed")
             wait_until(lambda: all(name in metrics(house) for name in FAMILIES), "every process has reported")
             wait_until(lambda: has_left(house), "the forwarder has reported what it did")
+            wait_until(lambda: have_reported(tmp_path) >= OF_USE, "their events are in their reports")
             the_figures_are_right(house)
             uids = all_uids(tmp_path)
             options = ["-c", str(daemon.home / "limpid.toml"), "--to", str(tmp_path / "b.tar.gz"), "--json"]
@@ -109,6 +115,12 @@ def test_a_whole_exam_in_figures_and_nobody_in_the_bundle(tmp_path: Path) -> Non
     days = json.loads(limpid(tmp_path, "quality", "-c", str(tmp_path / "limpid.toml"), "--json"))["days"]
     assert [day["captures"] for day in days] == [2], "written at the end of live, too"
     assert sum(days[0]["kinds"]["ultrasound"]["frames"]["enhanced"].values()) > 0
+
+
+def have_reported(home: Path) -> set[str]:
+    """Names of events. Each process reports every few seconds, by itself."""
+    reports = read_all(reports_of(load(home / "limpid.toml")))
+    return {str(event["event"]) for report in reports.values() for event in report.events}
 
 
 def has_left(house: House) -> bool:
@@ -165,7 +177,7 @@ def it_is_of_use(files: dict[str, str]) -> None:
     assert json.loads(told["status.json"])["streams"].keys() == {"stream-1"}
     assert 'stream="stream-1"' in told["metrics.txt"]
     events = [json.loads(line) for line in told["events.jsonl"].splitlines()]
-    assert {"stream.opened", "capture.stored", "object.later"} <= {event["event"] for event in events}
+    assert {event["event"] for event in events} >= OF_USE
     assert {event["process"] for event in events} >= {"live", "forward"}
     assert json.loads(told["outbox.json"])["summary"]["captures"] == 2
     settings = json.loads(told["config.json"])
